@@ -1,0 +1,1 @@
+//! Every crate beside its peers, in one run.

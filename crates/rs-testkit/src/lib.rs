@@ -1,0 +1,1 @@
+//! Private real servers and bad networks for tests.

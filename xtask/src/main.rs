@@ -1,0 +1,2 @@
+//! Everything around the code.
+fn main() {}
