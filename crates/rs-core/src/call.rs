@@ -1,0 +1,245 @@
+use std::{
+    cell::Cell,
+    hash::{Hash, Hasher},
+    num::NonZeroU64,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::{Clock, Correlation, Deadline, Name, hash};
+
+/// What every policy and the operation know about a call.
+///
+/// Small and `Copy`: it is handed down by value, and a policy that changes it (the next attempt, an
+/// earlier deadline) changes its own copy. The operation receives it, so that a client can send the
+/// deadline and the correlation id on the wire and a balancer can avoid the endpoint that failed.
+///
+/// ```
+/// use rs_core::{Call, Clock, Criticality};
+/// use std::time::Duration;
+///
+/// let clock = Clock::default();
+/// let call = Call::new("charge")
+///     .within(Duration::from_secs(2), &clock)
+///     .with_key("customer-17")
+///     .with_criticality(Criticality::CriticalPlus)
+///     .safe_to_repeat();
+/// assert_eq!(call.attempt(), 1);
+/// assert!(call.deadline().is_some());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Call {
+    name: Name,
+    id: CallId,
+    deadline: Option<Deadline>,
+    correlation: Option<Correlation>,
+    key: Option<RoutingKey>,
+    attempt: u32,
+    criticality: Criticality,
+    repeatable: bool,
+}
+
+impl Call {
+    /// A call of this name, with an id of its own, no deadline, normal criticality, and not known to
+    /// be safe to repeat.
+    pub fn new(name: impl Into<Name>) -> Self {
+        Self {
+            name: name.into(),
+            id: CallId::next(),
+            deadline: None,
+            correlation: None,
+            key: None,
+            attempt: 1,
+            criticality: Criticality::Critical,
+            repeatable: false,
+        }
+    }
+
+    /// The same call, to be done by then, or by the deadline it has if that is earlier.
+    #[must_use]
+    pub fn by(mut self, deadline: Deadline) -> Self {
+        self.deadline = Some(match self.deadline {
+            Some(known) => known.min(deadline),
+            None => deadline,
+        });
+        self
+    }
+
+    /// The same call, to be done within this time from now.
+    #[must_use]
+    pub fn within(self, limit: Duration, clock: &Clock) -> Self {
+        self.by(Deadline::after(clock.now(), limit))
+    }
+
+    /// The same call, on behalf of this request.
+    #[must_use]
+    pub const fn with_correlation(mut self, correlation: Correlation) -> Self {
+        self.correlation = Some(correlation);
+        self
+    }
+
+    /// The same call; calls with equal keys go to the same endpoint where the strategy looks at keys.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Hash) -> Self {
+        self.key = Some(RoutingKey::of(key));
+        self
+    }
+
+    /// The same call, this important.
+    #[must_use]
+    pub const fn with_criticality(mut self, criticality: Criticality) -> Self {
+        self.criticality = criticality;
+        self
+    }
+
+    /// The same call, which may be made twice without harm: it may be hedged, and repeated when it
+    /// is not known whether it took effect.
+    #[must_use]
+    pub const fn safe_to_repeat(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// The same call at this attempt, the first being 1.
+    #[must_use]
+    pub const fn at_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// What is called.
+    #[must_use]
+    pub const fn name(&self) -> Name {
+        self.name
+    }
+
+    /// The id that all attempts of this call share and no other call of this process has.
+    #[must_use]
+    pub const fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// When it must be done.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    /// The request that it belongs to.
+    #[must_use]
+    pub const fn correlation(&self) -> Option<Correlation> {
+        self.correlation
+    }
+
+    /// What decides the endpoint where a strategy looks at keys.
+    #[must_use]
+    pub const fn key(&self) -> Option<RoutingKey> {
+        self.key
+    }
+
+    /// The number of this attempt, the first being 1.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// How important it is.
+    #[must_use]
+    pub const fn criticality(&self) -> Criticality {
+        self.criticality
+    }
+
+    /// Whether it may be made twice without harm.
+    #[must_use]
+    pub const fn is_safe_to_repeat(&self) -> bool {
+        self.repeatable
+    }
+}
+
+impl<N: Into<Name>> From<N> for Call {
+    fn from(name: N) -> Self {
+        Self::new(name)
+    }
+}
+
+/// The identity of a call within this process: equal for all its attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(NonZeroU64);
+
+impl CallId {
+    /// The next id. Threads take blocks of ids, so that calls do not meet on a shared counter.
+    pub(crate) fn next() -> Self {
+        const BLOCK: u64 = 4096;
+        static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            static NEXT: Cell<u64> = const { Cell::new(0) };
+        }
+        NEXT.with(|next| {
+            let mut id = next.get();
+            if id % BLOCK == 0 {
+                id = NEXT_BLOCK.fetch_add(1, Ordering::Relaxed) * BLOCK;
+            }
+            next.set(id + 1);
+            Self(NonZeroU64::MIN.saturating_add(id))
+        })
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// What decides the endpoint where a strategy looks at keys: a hash that is the same in every
+/// process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RoutingKey(u64);
+
+impl RoutingKey {
+    /// The routing key of a value.
+    #[must_use]
+    pub fn of(value: impl Hash) -> Self {
+        let mut hasher = StableHasher(0);
+        value.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+
+    /// The hash.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+struct StableHasher(u64);
+
+impl Hasher for StableHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash::spread(self.0 ^ hash::stable(bytes));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// How important a call is: under overload the least important is shed first.
+///
+/// The four classes of Google's services, by their names on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the four classes are what services agree on when they talk to each other"
+)]
+pub enum Criticality {
+    /// May fail most of the time; can be made up for later. Batch work.
+    Sheddable,
+    /// May fail for minutes; work that a person does not wait for.
+    SheddablePlus,
+    /// A person sees it when it fails: the default.
+    #[default]
+    Critical,
+    /// Serious harm when it fails.
+    CriticalPlus,
+}

@@ -1,0 +1,55 @@
+use crate::Outcome;
+
+/// Decides from a result what it says about the dependency.
+///
+/// Written once per client library and attached to the operation; retry, breaker, hedge, limits and
+/// ejection all ask the same one. Closures implement it.
+///
+/// ```
+/// use rs_core::{Classify, Fault, Outcome};
+/// # use std::time::Duration;
+/// struct Response { status: u16, retry_after: Option<Duration> }
+///
+/// let http = |result: Result<&Response, &std::io::Error>| match result {
+///     Ok(response) => match (response.status, response.retry_after) {
+///         (429 | 503, Some(delay)) => Fault::throttled().after(delay).into(),
+///         (500.., _) => Outcome::TRANSIENT,
+///         (400..500, _) => Outcome::Ignored,
+///         _ => Outcome::Success,
+///     },
+///     Err(_) => Outcome::TRANSIENT,
+/// };
+/// let not_found = Response { status: 404, retry_after: None };
+/// assert_eq!(http.classify(Ok(&not_found)), Outcome::Ignored);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not classify results of `{T}` and `{E}`",
+    note = "implement `Classify<{T}, {E}>` or pass a closure `|result: Result<&{T}, &{E}>| -> Outcome`"
+)]
+pub trait Classify<T, E>: Send + Sync {
+    /// What this result says about the dependency.
+    fn classify(&self, result: Result<&T, &E>) -> Outcome;
+}
+
+impl<T, E, F> Classify<T, E> for F
+where
+    F: Fn(Result<&T, &E>) -> Outcome + Send + Sync,
+{
+    fn classify(&self, result: Result<&T, &E>) -> Outcome {
+        self(result)
+    }
+}
+
+/// The default: `Ok` is a success, `Err` a transient failure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ByResult;
+
+impl<T, E> Classify<T, E> for ByResult {
+    fn classify(&self, result: Result<&T, &E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(_) => Outcome::TRANSIENT,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+mod inspect;
+mod list;
+mod mandate;
+
+pub use inspect::{Action, ActionSpec, ControlError, Inspect, Snapshot};
+pub use list::Directory;
+pub use mandate::Mandate;

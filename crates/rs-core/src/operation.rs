@@ -1,0 +1,127 @@
+use std::{
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::{ByResult, Call, Classify, Failure, FlightRecorder, Outcome, Severity, SignalKind};
+
+/// What policies run: once, several times, or not at all.
+///
+/// People write closures, see [`operation`]. A stack of policies hands its inner half to its outer
+/// half as an operation, so that any of them composes with any other without boxing.
+pub trait Operation: Send + Sync {
+    /// What it gives when it succeeds.
+    type Output: Send;
+    /// Its own error.
+    type Error: Send;
+
+    /// Tries once.
+    fn attempt(
+        &self,
+        call: Call,
+    ) -> impl Future<Output = Result<Self::Output, Failure<Self::Error>>> + Send;
+
+    /// What a result says about the dependency. A rejection by a guard further in says nothing; a
+    /// time limit that ended an attempt counts as a failure.
+    fn classify(&self, result: &Result<Self::Output, Failure<Self::Error>>) -> Outcome;
+}
+
+/// An operation from a closure, judged by [`ByResult`] unless [`OperationFn::classified`] says
+/// otherwise.
+///
+/// The closure may own what it needs or borrow it:
+///
+/// ```
+/// use rs_core::{Call, Outcome, Policy, operation};
+/// # use rs_core::{Ending, Guard, Rejection};
+/// # struct Open;
+/// # impl Guard for Open { type Ticket = (); fn try_enter(&self, _: &Call) -> Result<(), Rejection> { Ok(()) } fn leave(&self, (): (), _: Ending) {} }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let policy = Open;
+/// let body = String::from("…");
+/// let length = operation(async |_call: Call| Ok::<_, std::io::Error>(body.len()))
+///     .classified(|result: Result<&usize, &std::io::Error>| match result {
+///         Ok(0) => Outcome::TRANSIENT,
+///         Ok(_) => Outcome::Success,
+///         Err(_) => Outcome::Ignored,
+///     });
+/// assert_eq!(policy.run(Call::new("measure"), &length).await.unwrap(), 3);
+/// # }
+/// ```
+pub const fn operation<F>(run: F) -> OperationFn<F> {
+    OperationFn {
+        run,
+        classify: ByResult,
+    }
+}
+
+/// See [`operation`].
+#[derive(Clone, Copy)]
+#[must_use = "an operation does nothing until a policy runs it"]
+pub struct OperationFn<F, C = ByResult> {
+    run: F,
+    classify: C,
+}
+
+impl<F, C> OperationFn<F, C> {
+    /// The same operation, its results judged by this classifier.
+    ///
+    /// A classifier that panics is contained: the call counts as failed, and a signal says so.
+    pub fn classified<D>(self, classify: D) -> OperationFn<F, D> {
+        OperationFn {
+            run: self.run,
+            classify,
+        }
+    }
+}
+
+impl<F, C> fmt::Debug for OperationFn<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OperationFn").finish_non_exhaustive()
+    }
+}
+
+impl<F, C, Fut, T, E> Operation for OperationFn<F, C>
+where
+    F: Fn(Call) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<T, E>> + Send,
+    C: Classify<T, E>,
+    T: Send,
+    E: Send,
+{
+    type Output = T;
+    type Error = E;
+
+    #[inline]
+    async fn attempt(&self, call: Call) -> Result<T, Failure<E>> {
+        match (self.run)(call).await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(Failure::Operation {
+                error,
+                attempts: call.attempt(),
+            }),
+        }
+    }
+
+    #[inline]
+    fn classify(&self, result: &Result<T, Failure<E>>) -> Outcome {
+        let own = match result {
+            Ok(value) => Ok(value),
+            Err(Failure::Operation { error, .. }) => Err(error),
+            Err(Failure::TimedOut(_)) => return crate::Fault::timed_out().into(),
+            Err(Failure::Rejected(_)) => return Outcome::Ignored,
+        };
+        catch_unwind(AssertUnwindSafe(|| self.classify.classify(own))).unwrap_or_else(|_| {
+            FlightRecorder::global().record(|| CLASSIFIER_PANICKED.signal("classifier"));
+            Outcome::TRANSIENT
+        })
+    }
+}
+
+static CLASSIFIER_PANICKED: SignalKind = SignalKind::new(
+    "operation",
+    "classifier_panicked",
+    Severity::Warning,
+    "panicked; the call counts as failed",
+);

@@ -1,0 +1,196 @@
+use std::{fmt, time::Duration};
+
+use crate::{Measure, Name, humane};
+
+/// Why a policy may refuse a call; declared once as a `static` by the policy's crate.
+///
+/// The code is a member of a small closed set, so it serves as a metric label.
+///
+/// ```
+/// use rs_core::{Measure, Name, Reason, Unit};
+///
+/// static IN_FLIGHT: Measure = Measure::new("calls in flight", Unit::Count);
+/// static FULL: Reason = Reason::new("bulkhead", "full").judging(&IN_FLIGHT);
+///
+/// let refused = FULL.reject(Name::of("payments")).because(32.0, 32.0);
+/// assert_eq!(
+///     refused.to_string(),
+///     "bulkhead `payments` refused the call: full (calls in flight 32, limit 32)",
+/// );
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reason {
+    policy: &'static str,
+    code: &'static str,
+    measure: Option<&'static Measure>,
+}
+
+impl Reason {
+    /// A reason that this kind of policy may have.
+    #[must_use]
+    pub const fn new(policy: &'static str, code: &'static str) -> Self {
+        Self {
+            policy,
+            code,
+            measure: None,
+        }
+    }
+
+    /// The same reason, decided by comparing this measure with a limit.
+    #[must_use]
+    pub const fn judging(mut self, measure: &'static Measure) -> Self {
+        self.measure = Some(measure);
+        self
+    }
+
+    /// The kind of policy: `breaker`, `bulkhead`.
+    #[must_use]
+    pub const fn policy(&self) -> &'static str {
+        self.policy
+    }
+
+    /// The reason in a word or two: `open`, `full`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What was compared with the limit, if anything was.
+    #[must_use]
+    pub const fn measure(&self) -> Option<&'static Measure> {
+        self.measure
+    }
+
+    /// A rejection for this reason by the instance of that name.
+    pub const fn reject(&'static self, instance: Name) -> Rejection {
+        Rejection {
+            reason: self,
+            instance,
+            observed: f64::NAN,
+            limit: f64::NAN,
+            generation: 0,
+            retry_after: None,
+        }
+    }
+}
+
+/// A call was refused, and this is why: a rejection explains itself.
+///
+/// It is `Copy` and one cache line long, so that refusing costs no allocation.
+#[derive(Clone, Copy)]
+#[must_use = "a rejection that nobody hears explains nothing"]
+pub struct Rejection {
+    reason: &'static Reason,
+    instance: Name,
+    observed: f64,
+    limit: f64,
+    generation: u64,
+    retry_after: Option<Duration>,
+}
+
+impl Rejection {
+    /// The numbers that decided: what was observed, and the limit it was compared with, in the unit
+    /// of the reason's measure.
+    pub const fn because(mut self, observed: f64, limit: f64) -> Self {
+        self.observed = observed;
+        self.limit = limit;
+        self
+    }
+
+    /// The generation of the state that refused.
+    pub const fn in_generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// When trying again can succeed.
+    pub const fn try_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn reason(&self) -> &'static Reason {
+        self.reason
+    }
+
+    /// Which instance refused.
+    #[must_use]
+    pub const fn instance(&self) -> Name {
+        self.instance
+    }
+
+    /// What was observed, if the reason compares a measure with a limit.
+    #[must_use]
+    pub const fn observed(&self) -> Option<f64> {
+        known(self.observed)
+    }
+
+    /// The limit that the observed value was compared with.
+    #[must_use]
+    pub const fn limit(&self) -> Option<f64> {
+        known(self.limit)
+    }
+
+    /// The generation of the state that refused.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When trying again can succeed, if that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+const fn known(value: f64) -> Option<f64> {
+    if value.is_nan() { None } else { Some(value) }
+}
+
+impl PartialEq for Rejection {
+    fn eq(&self, other: &Self) -> bool {
+        self.reason == other.reason
+            && self.instance == other.instance
+            && self.observed() == other.observed()
+            && self.limit() == other.limit()
+            && self.generation == other.generation
+            && self.retry_after == other.retry_after
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("policy", &self.reason.policy)
+            .field("reason", &self.reason.code)
+            .field("instance", &self.instance)
+            .field("observed", &self.observed())
+            .field("limit", &self.limit())
+            .field("generation", &self.generation)
+            .field("retry_after", &self.retry_after)
+            .finish()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reason { policy, code, .. } = self.reason;
+        write!(f, "{policy} `{}` refused the call: {code}", self.instance)?;
+        if let (Some(measure), Some(observed), Some(limit)) =
+            (self.reason.measure, self.observed(), self.limit())
+        {
+            let (name, observed, limit) =
+                (measure.name(), measure.show(observed), measure.show(limit));
+            write!(f, " ({name} {observed}, limit {limit})")?;
+        }
+        if let Some(delay) = self.retry_after {
+            write!(f, "; try again in {}", humane::show_duration(delay))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Rejection {}

@@ -1,0 +1,1 @@
+//! Behaviour of the words, through the public API.
