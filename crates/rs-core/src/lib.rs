@@ -62,7 +62,7 @@
 //! | [`Signal`], [`FlightRecorder`], [`Observer`] | the rare, important events, with the numbers that caused them |
 //! | [`Directory`], [`Inspect`], [`Mandate`] | every named thing can be looked at and steered, by an author, for a reason, for a time |
 //! | [`Enforcement`] | carry refusals out, only count them, or do so for a share of the calls |
-//! | [`Name`], [`BoundedNames`], [`Label`] | names and labels from bounded sets |
+//! | [`Name`], [`BoundedNames`], [`Label`], [`LabelSet`] | names and labels from bounded sets |
 //! | [`Share`], [`Rate`], [`Size`], [`humane`], [`config`] | configuration as people write it, refused with an error that helps |
 //! | [`Striped`] | a value for each processor, for counting without contention |
 //!
@@ -127,7 +127,7 @@ pub use erased::{AnyGuard, AnyResult, Held, PolicyList};
 pub use failure::{Failure, TimeScope, TimedOut};
 pub use guard::Guard;
 pub use humane::{Rate, Share, Size};
-pub use label::Label;
+pub use label::{Label, LabelSet};
 pub use measure::{Evidence, Measure, Unit};
 pub use name::{BoundedNames, Name};
 pub use operation::{Operation, OperationFn, operation};

@@ -33,13 +33,16 @@ struct Padded<T>(T);
 impl<T> Striped<T> {
     /// As many values as there are processors, up to 64, rounded up to a power of two.
     pub fn new(make: impl FnMut() -> T) -> Self {
-        static COUNT: LazyLock<usize> = LazyLock::new(|| {
+        Self::at_most(64, make)
+    }
+
+    /// As many values as there are processors, up to this limit, rounded up to a power of two.
+    pub fn at_most(limit: usize, make: impl FnMut() -> T) -> Self {
+        static PROCESSORS: LazyLock<usize> = LazyLock::new(|| {
             std::thread::available_parallelism()
                 .map_or(1, std::num::NonZero::get)
-                .next_power_of_two()
-                .min(64)
         });
-        Self::with_count(*COUNT, make)
+        Self::with_count((*PROCESSORS).min(limit), make)
     }
 
     /// This many values, rounded up to a power of two and at least one.
