@@ -1,0 +1,169 @@
+use std::fmt;
+
+use tracing_subscriber::{
+    Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+/// Sets up the logs and spans of the process; see [`Tracing::install`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is logged before it is installed"]
+pub struct Tracing {
+    #[cfg(feature = "otel")]
+    service: String,
+    logs: Logs,
+    filter: String,
+    #[cfg(feature = "otel")]
+    export: Option<super::otel::Export>,
+}
+
+/// How log lines are written to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Logs {
+    /// A JSON object a line, with the spans that it happened in: for machines.
+    Json,
+    /// A line that people read.
+    Text,
+    /// None.
+    Off,
+}
+
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+impl Tracing {
+    /// Of the service of this name: text logs from `info` up, no export.
+    pub fn new(service: impl Into<String>) -> Self {
+        // Only spans carry the name of the service.
+        let _service = service.into();
+        Self {
+            #[cfg(feature = "otel")]
+            service: _service,
+            logs: Logs::Text,
+            filter: "info".to_owned(),
+            #[cfg(feature = "otel")]
+            export: None,
+        }
+    }
+
+    /// Writes log lines like this.
+    pub const fn logs(mut self, logs: Logs) -> Self {
+        self.logs = logs;
+        self
+    }
+
+    /// What is logged and traced: a level, or levels by target, like `info,hyper=warn`.
+    pub fn filter(mut self, filter: impl Into<String>) -> Self {
+        self.filter = filter.into();
+        self
+    }
+
+    /// Exports spans over OTLP/HTTP to the collector at this URL, such as `http://localhost:4318`, in
+    /// batches and off the caller's time. TLS is left to an agent beside the service.
+    #[cfg(feature = "otel")]
+    pub fn otlp(mut self, collector: impl Into<String>) -> Self {
+        self.export.get_or_insert_default().collector = collector.into();
+        self
+    }
+
+    /// Exports this share of the traces that begin here; those that began elsewhere follow their
+    /// caller's decision. All, unless told.
+    #[cfg(feature = "otel")]
+    pub fn sample(mut self, share: rs_core::Share) -> Self {
+        self.export.get_or_insert_default().share = share;
+        self
+    }
+
+    /// Says more about where the spans come from: `deployment.environment`, `service.version`.
+    #[cfg(feature = "otel")]
+    pub fn resource(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        let resource = &mut self.export.get_or_insert_default().resource;
+        resource.push((key, value.into()));
+        self
+    }
+
+    /// Sets everything up.
+    ///
+    /// # Errors
+    /// When other code did it before, the filter cannot be read, or the exporter cannot be built.
+    pub fn install(self) -> Result<Traced, TracingError> {
+        let targets: Targets = self
+            .filter
+            .parse()
+            .map_err(|error| TracingError::Filter(format!("`{}`: {error}", self.filter)))?;
+        let mut layers: Vec<BoxedLayer> = Vec::new();
+        layers.extend(self.logs.layer(targets.clone()));
+        #[cfg(feature = "otel")]
+        let exporting = match self.export {
+            Some(export) => {
+                let (layer, exporting) = export.start(self.service)?;
+                layers.push(layer.with_filter(targets).boxed());
+                Some(exporting)
+            }
+            None => None,
+        };
+        tracing_subscriber::registry()
+            .with(layers)
+            .try_init()
+            .map_err(|_| TracingError::Twice)?;
+        Ok(Traced {
+            #[cfg(feature = "otel")]
+            _exporting: exporting,
+        })
+    }
+}
+
+impl Logs {
+    fn layer(self, targets: Targets) -> Option<BoxedLayer> {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        match self {
+            Self::Json => {
+                let lines = lines.json().flatten_event(true).with_current_span(false);
+                Some(lines.with_filter(targets).boxed())
+            }
+            Self::Text => Some(lines.with_filter(targets).boxed()),
+            Self::Off => None,
+        }
+    }
+}
+
+/// The logs and spans of the process, set up. Dropping it hands over the spans that still wait.
+#[derive(Debug)]
+#[must_use = "spans that wait to be exported are handed over when this is shut down or dropped"]
+pub struct Traced {
+    #[cfg(feature = "otel")]
+    _exporting: Option<super::otel::Exporting>,
+}
+
+impl Traced {
+    /// Hands over the spans that wait, and ends the export. Waits for the collector up to five seconds.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+/// Logs and spans could not be set up.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TracingError {
+    /// Other code did it before.
+    Twice,
+    /// The filter cannot be read.
+    Filter(String),
+    /// The exporter could not be built.
+    Export(String),
+}
+
+impl fmt::Display for TracingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twice => f.write_str("logs and spans were set up before"),
+            Self::Filter(problem) => write!(
+                f,
+                "cannot read the filter {problem}; write it like `info` or `info,hyper=warn`"
+            ),
+            Self::Export(problem) => write!(f, "cannot export spans: {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for TracingError {}
