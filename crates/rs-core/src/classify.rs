@@ -1,4 +1,6 @@
-use crate::Outcome;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::{FlightRecorder, Outcome, Severity, SignalKind};
 
 /// Decides from a result what it says about the dependency.
 ///
@@ -53,3 +55,23 @@ impl<T, E> Classify<T, E> for ByResult {
         }
     }
 }
+
+/// A classifier whose panic is contained: the call counts as failed, and a signal says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Contained<C>(pub(crate) C);
+
+impl<T, E, C: Classify<T, E>> Classify<T, E> for Contained<C> {
+    fn classify(&self, result: Result<&T, &E>) -> Outcome {
+        catch_unwind(AssertUnwindSafe(|| self.0.classify(result))).unwrap_or_else(|_| {
+            FlightRecorder::global().record(|| PANICKED.signal("classifier"));
+            Outcome::TRANSIENT
+        })
+    }
+}
+
+static PANICKED: SignalKind = SignalKind::new(
+    "operation",
+    "classifier_panicked",
+    Severity::Warning,
+    "panicked; the call counts as failed",
+);

@@ -169,7 +169,7 @@ where
     T: Send,
     E: Send,
 {
-    async fn run<O>(&self, call: Call, operation: &O) -> Result<T, Failure<E>>
+    async fn run<O>(&self, call: &Call, operation: &O) -> Result<T, Failure<E>>
     where
         O: Operation<Output = T, Error = E>,
     {
@@ -235,12 +235,12 @@ impl<O: Operation> Cloakroom<'_, O> {
 }
 
 trait DynOperation: Send + Sync {
-    fn attempt_dyn(&self, call: Call) -> Boxed<'_, Result<Held, Failure<Held>>>;
+    fn attempt_dyn<'a>(&'a self, call: &'a Call) -> Boxed<'a, Result<Held, Failure<Held>>>;
     fn classify_dyn(&self, result: &Result<Held, Failure<Held>>) -> Outcome;
 }
 
 impl<O: Operation> DynOperation for Cloakroom<'_, O> {
-    fn attempt_dyn(&self, call: Call) -> Boxed<'_, Result<Held, Failure<Held>>> {
+    fn attempt_dyn<'a>(&'a self, call: &'a Call) -> Boxed<'a, Result<Held, Failure<Held>>> {
         Box::pin(async move {
             match self.operation.attempt(call).await {
                 Ok(value) => Ok(self.keep(Ok(value))),
@@ -272,7 +272,7 @@ struct Rest<'a> {
 }
 
 impl DynOperation for Rest<'_> {
-    fn attempt_dyn(&self, call: Call) -> Boxed<'_, Result<Held, Failure<Held>>> {
+    fn attempt_dyn<'a>(&'a self, call: &'a Call) -> Boxed<'a, Result<Held, Failure<Held>>> {
         let Some((outermost, policies)) = self.policies.split_first() else {
             return self.operation.attempt_dyn(call);
         };
@@ -294,8 +294,8 @@ impl Operation for Rest<'_> {
     type Output = Held;
     type Error = Held;
 
-    fn attempt(&self, call: Call) -> impl Future<Output = Result<Held, Failure<Held>>> + Send {
-        self.attempt_dyn(call)
+    async fn attempt(&self, call: &Call) -> Result<Held, Failure<Held>> {
+        self.attempt_dyn(call).await
     }
 
     fn classify(&self, result: &Result<Held, Failure<Held>>) -> Outcome {
@@ -306,7 +306,7 @@ impl Operation for Rest<'_> {
 trait DynPolicy: Send + Sync {
     fn run_dyn<'a>(
         &'a self,
-        call: Call,
+        call: &'a Call,
         rest: &'a Rest<'_>,
     ) -> Boxed<'a, Result<Held, Failure<Held>>>;
 }
@@ -314,7 +314,7 @@ trait DynPolicy: Send + Sync {
 impl<P: AnyResult> DynPolicy for P {
     fn run_dyn<'a>(
         &'a self,
-        call: Call,
+        call: &'a Call,
         rest: &'a Rest<'_>,
     ) -> Boxed<'a, Result<Held, Failure<Held>>> {
         Box::pin(self.run(call, rest))

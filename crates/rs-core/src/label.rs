@@ -71,8 +71,11 @@ impl<A: Label, B: Label> LabelSet for (A, B) {
 }
 
 impl<A: Label, B: Label, C: Label> LabelSet for (A, B, C) {
-    const LABELS: &'static [(&'static str, &'static [&'static str])] =
-        &[(A::KEY, A::VALUES), (B::KEY, B::VALUES), (C::KEY, C::VALUES)];
+    const LABELS: &'static [(&'static str, &'static [&'static str])] = &[
+        (A::KEY, A::VALUES),
+        (B::KEY, B::VALUES),
+        (C::KEY, C::VALUES),
+    ];
 
     #[inline]
     fn place(self) -> usize {

@@ -73,7 +73,7 @@
 //!
 //! # What it costs
 //!
-//! Policies compose statically: no boxing and no allocation, and futures are `Send`. A `Call` is 96
+//! Policies compose statically: no boxing and no allocation, and futures are `Send`. A `Call` is 80
 //! bytes, a `Rejection` 64. [`AnyGuard`] and [`PolicyList`] are the erased forms, for lists that are
 //! put together at run time; they box.
 //!
@@ -98,6 +98,7 @@ mod enforcement;
 mod erased;
 mod failure;
 mod guard;
+mod guarded;
 pub mod hash;
 pub mod humane;
 mod label;
@@ -116,7 +117,7 @@ mod sync;
 mod value;
 
 pub use call::{Call, CallId, Criticality, RoutingKey};
-pub use classify::{ByResult, Classify};
+pub use classify::{ByResult, Classify, Contained};
 pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
 pub use correlation::{Correlation, EmptyCorrelation};

@@ -1,10 +1,6 @@
-use std::{
-    fmt,
-    future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{fmt, future::Future};
 
-use crate::{ByResult, Call, Classify, Failure, FlightRecorder, Outcome, Severity, SignalKind};
+use crate::{ByResult, Call, Classify, Failure, Fault, Outcome, classify::Contained};
 
 /// What policies run: once, several times, or not at all.
 ///
@@ -19,7 +15,7 @@ pub trait Operation: Send + Sync {
     /// Tries once.
     fn attempt(
         &self,
-        call: Call,
+        call: &Call,
     ) -> impl Future<Output = Result<Self::Output, Failure<Self::Error>>> + Send;
 
     /// What a result says about the dependency. A rejection by a guard further in says nothing; a
@@ -68,10 +64,10 @@ impl<F, C> OperationFn<F, C> {
     /// The same operation, its results judged by this classifier.
     ///
     /// A classifier that panics is contained: the call counts as failed, and a signal says so.
-    pub fn classified<D>(self, classify: D) -> OperationFn<F, D> {
+    pub fn classified<D>(self, classify: D) -> OperationFn<F, Contained<D>> {
         OperationFn {
             run: self.run,
-            classify,
+            classify: Contained(classify),
         }
     }
 }
@@ -94,34 +90,25 @@ where
     type Error = E;
 
     #[inline]
-    async fn attempt(&self, call: Call) -> Result<T, Failure<E>> {
-        match (self.run)(call).await {
-            Ok(value) => Ok(value),
-            Err(error) => Err(Failure::Operation {
-                error,
-                attempts: call.attempt(),
-            }),
+    fn attempt(&self, call: &Call) -> impl Future<Output = Result<T, Failure<E>>> + Send {
+        async move {
+            match (self.run)(*call).await {
+                Ok(value) => Ok(value),
+                Err(error) => Err(Failure::Operation {
+                    error,
+                    attempts: call.attempt(),
+                }),
+            }
         }
     }
 
     #[inline]
     fn classify(&self, result: &Result<T, Failure<E>>) -> Outcome {
-        let own = match result {
-            Ok(value) => Ok(value),
-            Err(Failure::Operation { error, .. }) => Err(error),
-            Err(Failure::TimedOut(_)) => return crate::Fault::timed_out().into(),
-            Err(Failure::Rejected(_)) => return Outcome::Ignored,
-        };
-        catch_unwind(AssertUnwindSafe(|| self.classify.classify(own))).unwrap_or_else(|_| {
-            FlightRecorder::global().record(|| CLASSIFIER_PANICKED.signal("classifier"));
-            Outcome::TRANSIENT
-        })
+        match result {
+            Ok(value) => self.classify.classify(Ok(value)),
+            Err(Failure::Operation { error, .. }) => self.classify.classify(Err(error)),
+            Err(Failure::TimedOut(_)) => Fault::timed_out().into(),
+            Err(Failure::Rejected(_)) => Outcome::Ignored,
+        }
     }
 }
-
-static CLASSIFIER_PANICKED: SignalKind = SignalKind::new(
-    "operation",
-    "classifier_panicked",
-    Severity::Warning,
-    "panicked; the call counts as failed",
-);

@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{Call, Failure, Guard, Operation, operation};
+use crate::{Call, Failure, Guard, Operation, guarded::Guarded, operation};
 
 /// Runs an operation, perhaps several times, perhaps not at all: retry, timeout, hedge, fallback.
 ///
@@ -34,7 +34,7 @@ pub trait Policy<T, E>: Send + Sync {
     /// Dropping the future at any point gives back every permit and counts the call as cancelled.
     fn run<O>(
         &self,
-        call: Call,
+        call: &Call,
         operation: &O,
     ) -> impl Future<Output = Result<T, Failure<E>>> + Send
     where
@@ -57,7 +57,7 @@ pub trait Policy<T, E>: Send + Sync {
         E: Send,
     {
         let call = call.into();
-        async move { self.run(call, &operation(attempt)).await }
+        async move { self.run(&call, &operation(attempt)).await }
     }
 }
 
@@ -68,14 +68,17 @@ where
     E: Send,
 {
     #[inline]
-    async fn run<O>(&self, call: Call, operation: &O) -> Result<T, Failure<E>>
+    fn run<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<T, Failure<E>>> + Send
     where
         O: Operation<Output = T, Error = E>,
     {
-        let permit = self.admit(&call).await?;
-        let result = operation.attempt(call).await;
-        permit.finish(operation.classify(&result));
-        result
+        Guarded::new(self, self.enter(call), operation, || {
+            operation.attempt(call)
+        })
     }
 }
 
@@ -96,7 +99,7 @@ where
     #[inline]
     fn attempt(
         &self,
-        call: Call,
+        call: &Call,
     ) -> impl Future<Output = Result<O::Output, Failure<O::Error>>> + Send {
         self.policy.run(call, self.operation)
     }
@@ -120,13 +123,19 @@ macro_rules! policy_for_tuple {
         {
             #[inline]
             #[allow(non_snake_case, reason = "one letter names the type and its value")]
-            async fn run<O>(&self, call: Call, operation: &O) -> Result<T, Failure<E>>
+            fn run<O>(
+                &self,
+                call: &Call,
+                operation: &O,
+            ) -> impl Future<Output = Result<T, Failure<E>>> + Send
             where
                 O: Operation<Output = T, Error = E>,
             {
-                let ($outermost, $($inner,)*) = self;
-                $(let operation = &Inner { policy: $inside_out, operation };)*
-                $outermost.run(call, operation).await
+                async move {
+                    let ($outermost, $($inner,)*) = self;
+                    $(let operation = &Inner { policy: $inside_out, operation };)*
+                    $outermost.run(call, operation).await
+                }
             }
         }
     };

@@ -39,8 +39,7 @@ impl<T> Striped<T> {
     /// As many values as there are processors, up to this limit, rounded up to a power of two.
     pub fn at_most(limit: usize, make: impl FnMut() -> T) -> Self {
         static PROCESSORS: LazyLock<usize> = LazyLock::new(|| {
-            std::thread::available_parallelism()
-                .map_or(1, std::num::NonZero::get)
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
         Self::with_count((*PROCESSORS).min(limit), make)
     }
