@@ -42,7 +42,7 @@ pub trait Operation: Send + Sync {
 ///         Ok(_) => Outcome::Success,
 ///         Err(_) => Outcome::Ignored,
 ///     });
-/// assert_eq!(policy.run(Call::new("measure"), &length).await.unwrap(), 3);
+/// assert_eq!(policy.run(&Call::new("measure"), &length).await.unwrap(), 3);
 /// # }
 /// ```
 pub const fn operation<F>(run: F) -> OperationFn<F> {
@@ -90,6 +90,10 @@ where
     type Error = E;
 
     #[inline]
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice in its future"
+    )]
     fn attempt(&self, call: &Call) -> impl Future<Output = Result<T, Failure<E>>> + Send {
         async move {
             match (self.run)(*call).await {

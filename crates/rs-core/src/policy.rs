@@ -123,6 +123,10 @@ macro_rules! policy_for_tuple {
         {
             #[inline]
             #[allow(non_snake_case, reason = "one letter names the type and its value")]
+            #[allow(
+                clippy::manual_async_fn,
+                reason = "an async fn keeps its arguments twice in its future"
+            )]
             fn run<O>(
                 &self,
                 call: &Call,
