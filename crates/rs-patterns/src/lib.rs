@@ -1,1 +1,39 @@
-//! Patterns for services that keep working when what they depend on fails, slows down, moves or changes.
+//! Patterns for services that keep working when what they depend on fails, slows down, moves or
+//! changes.
+//!
+//! This is the umbrella: it has no code of its own. Each pattern is a crate that can be used alone,
+//! under the same names; here each is a module behind a feature.
+//!
+//! | module | crate | feature | what it is |
+//! |---|---|---|---|
+//! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
+//! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
+//!
+//! `full` switches everything on; `serde` lets configuration be read and snapshots be written.
+//!
+//! ```
+//! use rs_patterns::core::{AnyGuard, Call, Ending, Guard, Policy, Rejection};
+//!
+//! /// A guard like any other.
+//! struct Open;
+//!
+//! impl Guard for Open {
+//!     type Ticket = ();
+//!     fn try_enter(&self, _call: &Call) -> Result<(), Rejection> { Ok(()) }
+//!     fn leave(&self, (): (), _ending: Ending) {}
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let stack = (Open, AnyGuard::new(Open));
+//! let answer = stack.call("greet", async |_call| Ok::<_, std::io::Error>("hello")).await;
+//! assert_eq!(answer.unwrap(), "hello");
+//! # }
+//! ```
+
+pub use rs_core as core;
+#[cfg(feature = "metrics")]
+pub use rs_metrics as metrics;
+
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

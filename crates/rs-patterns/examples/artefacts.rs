@@ -1,0 +1,25 @@
+//! Prints what is generated from the code: `metrics`, the reference of all metrics.
+
+use rs_patterns::metrics::{self, Catalogue};
+
+/// The catalogue of every crate.
+static CATALOGUES: &[&Catalogue] = &[&metrics::CATALOGUE];
+
+const HEAD: &str = "# Metrics
+
+Every metric that the crates export, from the catalogues in the code. Labels without values are open:
+their values are the names of instances, capped for each metric.
+";
+
+fn main() -> anyhow::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("metrics") => {
+            print!("{HEAD}");
+            for catalogue in CATALOGUES {
+                print!("\n{}", catalogue.reference());
+            }
+            Ok(())
+        }
+        other => anyhow::bail!("unknown artefact {other:?}; known: metrics"),
+    }
+}
