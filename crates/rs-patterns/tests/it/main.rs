@@ -1,1 +1,9 @@
-//! x
+//! The umbrella as its users see it: guards and policies written outside, awaited in a real handler.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod handler;
+mod stack;

@@ -1,0 +1,10 @@
+//! One file per command.
+
+pub(crate) mod artefacts;
+pub(crate) mod bench;
+pub(crate) mod ci;
+pub(crate) mod demo;
+pub(crate) mod release;
+pub(crate) mod services;
+pub(crate) mod test;
+pub(crate) mod tidy;
