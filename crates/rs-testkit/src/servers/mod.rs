@@ -1,0 +1,17 @@
+//! One file for each server: its options, its command, and how to know that it serves.
+
+mod consul;
+mod etcd;
+mod json;
+mod postgres;
+mod prometheus;
+mod rabbitmq;
+mod redis;
+mod user;
+
+pub use self::consul::{Consul, ConsulOptions};
+pub use self::etcd::{Etcd, EtcdOptions};
+pub use self::postgres::{Postgres, PostgresOptions};
+pub use self::prometheus::{Prometheus, PrometheusOptions};
+pub use self::rabbitmq::{RabbitMq, RabbitMqOptions};
+pub use self::redis::{Redis, RedisOptions};

@@ -1,0 +1,19 @@
+//! Every server and every fault, for real.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what helpers of tests unwrap fails the test"
+)]
+
+mod consul;
+mod etcd;
+mod failures;
+mod life;
+mod net;
+mod ports;
+mod postgres;
+mod prometheus;
+mod proxy;
+mod rabbitmq;
+mod redis;
+mod sigkill;
+mod wait;
