@@ -197,7 +197,8 @@ impl CallId {
 pub struct RoutingKey(u64);
 
 impl RoutingKey {
-    /// The routing key of a value.
+    /// The routing key of a value: the same on every machine for text, bytes, numbers and what is
+    /// made of them. Only lists of numbers wider than a byte follow the machine's byte order.
     #[must_use]
     pub fn of(value: impl Hash) -> Self {
         let mut hasher = StableHasher(0);
@@ -221,6 +222,32 @@ impl Hasher for StableHasher {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+
+    // The defaults take the bytes as this machine keeps them; other machines must find the same.
+
+    fn write_u16(&mut self, number: u16) {
+        self.write(&number.to_le_bytes());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write(&number.to_le_bytes());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.write(&number.to_le_bytes());
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.write(&number.to_le_bytes());
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number as u64);
     }
 }
 

@@ -1,4 +1,7 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use crate::{FlightRecorder, Outcome, Severity, SignalKind};
 
@@ -62,11 +65,22 @@ pub struct Contained<C>(pub(crate) C);
 
 impl<T, E, C: Classify<T, E>> Classify<T, E> for Contained<C> {
     fn classify(&self, result: Result<&T, &E>) -> Outcome {
-        catch_unwind(AssertUnwindSafe(|| self.0.classify(result))).unwrap_or_else(|_| {
-            FlightRecorder::global().record(|| PANICKED.signal("classifier"));
+        catch_unwind(AssertUnwindSafe(|| self.0.classify(result))).unwrap_or_else(|panic| {
+            FlightRecorder::global().record(|| {
+                let signal = PANICKED.signal("classifier");
+                match message(&*panic) {
+                    Some(message) => signal.noting(message),
+                    None => signal,
+                }
+            });
             Outcome::TRANSIENT
         })
     }
+}
+
+fn message(panic: &(dyn Any + Send)) -> Option<&str> {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
 static PANICKED: SignalKind = SignalKind::new(

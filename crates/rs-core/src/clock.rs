@@ -69,16 +69,15 @@ impl Clock {
         }
     }
 
-    /// Waits this long.
+    /// Waits this long, counted from this call and not from the first poll, as tokio's own sleep does.
     ///
     /// # Panics
     /// On tokio's clock outside a tokio runtime with timers, as tokio's own sleep does.
     ///
     /// # Cancel safety
     /// Dropping the future forgets the wait and nothing else.
-    pub async fn sleep(&self, time: Duration) {
+    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
         self.sleep_until(Deadline::after(self.now(), time).moment())
-            .await;
     }
 
     /// Waits until this moment; does not wait if it has passed.
@@ -94,7 +93,14 @@ impl Clock {
     )]
     pub async fn sleep_until(&self, moment: Instant) {
         match &self.0 {
-            Source::Tokio => tokio::time::sleep_until(moment.into()).await,
+            Source::Tokio => {
+                // Tokio rounds up to the next millisecond and panics where there is none.
+                let moment = match moment.checked_add(Duration::from_millis(1)) {
+                    Some(_) => moment,
+                    None => Deadline::after(self.now(), Duration::MAX).moment(),
+                };
+                tokio::time::sleep_until(moment.into()).await;
+            }
             Source::Manual(manual) => loop {
                 let moved = manual.moved.notified();
                 if manual.now() >= moment {
@@ -119,11 +125,13 @@ impl Clock {
 pub struct ClockHand(Arc<Manual>);
 
 impl ClockHand {
-    /// Moves the clock forward and wakes every sleeper whose time has come.
+    /// Moves the clock forward and wakes every sleeper whose time has come. It stands still for good
+    /// when 584 years have passed.
     pub fn advance(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let _order = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.passed.fetch_add(nanos, Ordering::SeqCst);
+        let passed = self.0.passed.load(Ordering::SeqCst).saturating_add(nanos);
+        self.0.passed.store(passed, Ordering::SeqCst);
         self.0.sleepers.notify_all();
         self.0.moved.notify_waiters();
     }
@@ -143,7 +151,7 @@ impl Manual {
     }
 
     fn sleep_blocking(&self, time: Duration) {
-        let until = self.now() + time;
+        let until = Deadline::after(self.now(), time).moment();
         let mut order = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         while self.now() < until {
             order = self

@@ -75,7 +75,8 @@ impl FromStr for Correlation {
             return Err(EmptyCorrelation);
         }
         let digits: String = text.chars().filter(|&c| c != '-').collect();
-        let as_it_is = (digits.len() == 32)
+        // The digits alone: the number's own parser would take a sign for one of them.
+        let as_it_is = (digits.len() == 32 && digits.bytes().all(|c| c.is_ascii_hexdigit()))
             .then(|| u128::from_str_radix(&digits, 16).ok())
             .flatten()
             .and_then(Self::from_bits);

@@ -18,7 +18,9 @@ impl Deadline {
     #[must_use]
     pub fn after(now: Instant, time: Duration) -> Self {
         const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-        Self(now.checked_add(time).unwrap_or_else(|| now + FAR))
+        let moment = now.checked_add(time).or_else(|| now.checked_add(FAR));
+        // The clock itself is at its end: there is no later moment.
+        Self(moment.unwrap_or(now))
     }
 
     /// The moment.
@@ -39,9 +41,10 @@ impl Deadline {
         self.0 <= now
     }
 
-    /// Whether something that takes this long can still be done when it starts at `now`.
+    /// Whether something that takes this long can still be done when it starts at `now`. Nothing can
+    /// once the deadline has passed.
     #[must_use]
     pub fn leaves(self, now: Instant, time: Duration) -> bool {
-        time <= self.remaining(now)
+        !self.has_passed(now) && time <= self.remaining(now)
     }
 }

@@ -182,9 +182,12 @@ where
             operation: &cloakroom,
         };
         match through.attempt_dyn(call).await {
-            Ok(held) | Err(Failure::Operation { error: held, .. }) => match cloakroom.take(&held) {
-                Some(result) => result,
-                None => unreachable!("a policy gave back a result that is not of this call"),
+            Ok(held) => cloakroom.redeem(&held),
+            Err(Failure::Operation { error, attempts }) => match cloakroom.redeem(&error) {
+                Err(Failure::Operation { error, .. }) => {
+                    Err(Failure::Operation { error, attempts })
+                }
+                other => other,
             },
             Err(Failure::Rejected(rejection)) => Err(Failure::Rejected(rejection)),
             Err(Failure::TimedOut(limit)) => Err(Failure::TimedOut(limit)),
@@ -212,6 +215,13 @@ impl<O: Operation> Cloakroom<'_, O> {
     fn take(&self, held: &Held) -> Option<Attempted<O>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get_mut(held.0).and_then(Option::take)
+    }
+
+    fn redeem(&self, held: &Held) -> Attempted<O> {
+        match self.take(held) {
+            Some(result) => result,
+            None => unreachable!("a policy gave back a result that is not of this call"),
+        }
     }
 
     fn put_back(&self, held: &Held, result: Attempted<O>) {

@@ -1,4 +1,8 @@
-use std::{error::Error, fmt, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use crate::{Rejection, humane};
 
@@ -15,7 +19,7 @@ use crate::{Rejection, humane};
 /// match outcome {
 ///     Ok(receipt) => println!("paid: {receipt:?}"),
 ///     Err(Failure::Operation { error, attempts }) => println!("{error:?} after {attempts} attempts"),
-///     Err(Failure::Rejected(why)) => println!("later, in {:?}: {why}", why.retry_after()),
+///     Err(Failure::Rejected(why)) => println!("later: {why}"),
 ///     Err(other) => println!("{}", other),
 /// }
 /// # impl std::fmt::Display for Declined { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("declined") } }
@@ -80,10 +84,10 @@ impl<E> Failure<E> {
         }
     }
 
-    /// When trying again can succeed, if a rejection says so.
+    /// How long after `now` trying again can succeed, if a rejection says so.
     #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.rejection().and_then(Rejection::retry_after)
+    pub fn retry_after(&self, now: Instant) -> Option<Duration> {
+        self.rejection()?.retry_after(now)
     }
 
     /// Whether a time limit ended the call.

@@ -80,8 +80,9 @@
 //! # Cancel safety
 //!
 //! Dropping any future of any policy, at any await, gives back every permit; the guards hear
-//! [`Ending::Cancelled`]. This does not rest on the discipline of who writes a guard: the [`Permit`]
-//! does it.
+//! [`Ending::Cancelled`]. Once a guard has given out its ticket this does not rest on anybody's
+//! discipline: the [`Permit`] does it. A guard that waits before that, in [`Guard::enter`], gives back
+//! what it held meanwhile.
 //!
 //! # Features
 //!

@@ -119,6 +119,7 @@ struct Rounded(f64);
 
 impl fmt::Display for Rounded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", (self.0 * 100.0).round() / 100.0)
+        // Adding zero turns minus zero into zero.
+        write!(f, "{}", (self.0 * 100.0).round() / 100.0 + 0.0)
     }
 }

@@ -153,6 +153,8 @@ impl BoundedNames {
     /// This name, or [`Name::OTHER`] if the set is full and does not hold it.
     pub fn fold(&self, name: impl AsRef<str>) -> Name {
         let name = name.as_ref();
+        let shortened = shorten(name);
+        let name = shortened.as_deref().unwrap_or(name);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(&known) = known.get(name) {
             return known;
@@ -161,9 +163,14 @@ impl BoundedNames {
             self.folded.fetch_add(1, Ordering::Relaxed);
             return Name::OTHER;
         }
-        let name = Name::new(name);
-        known.insert(name);
-        name
+        let kept = Name::new(name);
+        if kept.as_str() != name {
+            // The names of the whole process are at their limit.
+            self.folded.fetch_add(1, Ordering::Relaxed);
+            return kept;
+        }
+        known.insert(kept);
+        kept
     }
 
     /// How often a name was folded into [`Name::OTHER`].

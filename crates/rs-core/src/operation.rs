@@ -26,7 +26,9 @@ pub trait Operation: Send + Sync {
 /// An operation from a closure, judged by [`ByResult`] unless [`OperationFn::classified`] says
 /// otherwise.
 ///
-/// The closure may own what it needs or borrow it:
+/// The closure may borrow what it needs, as an `async` closure does, or own it. One that owns gives
+/// each attempt its share, `move |call| { let body = Arc::clone(&body); async move { … } }`: an
+/// `async move` closure would lend its own to one attempt alone, and the compiler refuses it.
 ///
 /// ```
 /// use rs_core::{Call, Outcome, Policy, operation};

@@ -1,6 +1,9 @@
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
-use crate::{Measure, Name, humane};
+use crate::{Clock, Measure, Name, humane};
 
 /// Why a policy may refuse a call; declared once as a `static` by the policy's crate.
 ///
@@ -69,7 +72,7 @@ impl Reason {
             observed: f64::NAN,
             limit: f64::NAN,
             generation: 0,
-            retry_after: None,
+            retry_at: None,
         }
     }
 }
@@ -85,7 +88,7 @@ pub struct Rejection {
     observed: f64,
     limit: f64,
     generation: u64,
-    retry_after: Option<Duration>,
+    retry_at: Option<Instant>,
 }
 
 impl Rejection {
@@ -103,9 +106,10 @@ impl Rejection {
         self
     }
 
-    /// When trying again can succeed.
-    pub const fn try_after(mut self, delay: Duration) -> Self {
-        self.retry_after = Some(delay);
+    /// From when on trying again can succeed. A moment, not a delay, so that refusing a call need not
+    /// read the clock.
+    pub const fn try_at(mut self, moment: Instant) -> Self {
+        self.retry_at = Some(moment);
         self
     }
 
@@ -139,10 +143,17 @@ impl Rejection {
         self.generation
     }
 
-    /// When trying again can succeed, if that is known.
+    /// From when on trying again can succeed, if that is known.
     #[must_use]
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+    pub const fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// How long after `now` trying again can succeed, if that is known.
+    #[must_use]
+    pub fn retry_after(&self, now: Instant) -> Option<Duration> {
+        let moment = self.retry_at?;
+        Some(moment.saturating_duration_since(now))
     }
 }
 
@@ -157,7 +168,7 @@ impl PartialEq for Rejection {
             && self.observed() == other.observed()
             && self.limit() == other.limit()
             && self.generation == other.generation
-            && self.retry_after == other.retry_after
+            && self.retry_at == other.retry_at
     }
 }
 
@@ -170,7 +181,7 @@ impl fmt::Debug for Rejection {
             .field("observed", &self.observed())
             .field("limit", &self.limit())
             .field("generation", &self.generation)
-            .field("retry_after", &self.retry_after)
+            .field("retry_at", &self.retry_at)
             .finish()
     }
 }
@@ -186,7 +197,7 @@ impl fmt::Display for Rejection {
                 (measure.name(), measure.show(observed), measure.show(limit));
             write!(f, " ({name} {observed}, limit {limit})")?;
         }
-        if let Some(delay) = self.retry_after {
+        if let Some(delay) = self.retry_after(Clock::default().now()) {
             write!(f, "; try again in {}", humane::show_duration(delay))?;
         }
         Ok(())

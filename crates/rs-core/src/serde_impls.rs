@@ -10,7 +10,8 @@ use serde::{
 };
 
 use crate::{
-    Correlation, Evidence, Name, Rate, Recorded, Rejection, Share, Signal, Size, Value, humane,
+    Clock, Correlation, Evidence, Name, Rate, Recorded, Rejection, Share, Signal, Size, Value,
+    humane,
 };
 
 impl Serialize for Name {
@@ -35,7 +36,7 @@ macro_rules! humane_text {
     ($($type:ty, $written:literal;)*) => {$(
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(&self.in_full())
             }
         }
 
@@ -177,8 +178,8 @@ impl Serialize for Rejection {
             map.serialize_entry("limit", &limit)?;
         }
         map.serialize_entry("generation", &self.generation())?;
-        if let Some(delay) = self.retry_after() {
-            map.serialize_entry("retry_after", &humane::write_duration(delay).to_string())?;
+        if let Some(delay) = self.retry_after(Clock::default().now()) {
+            map.serialize_entry("retry_after", &humane::show_duration(delay).to_string())?;
         }
         map.end()
     }

@@ -122,9 +122,9 @@ value_from! {
     String => |value| Self::Text(value.into());
     Name => |value| Self::Text(value.as_str().into());
     Duration => |value| Self::Text(humane::write_duration(value).to_string().into());
-    Share => |value| Self::Text(value.to_string().into());
-    Rate => |value| Self::Text(value.to_string().into());
-    Size => |value| Self::Text(value.to_string().into());
+    Share => |value| Self::Text(value.in_full().into());
+    Rate => |value| Self::Text(value.in_full().into());
+    Size => |value| Self::Text(value.in_full().into());
     Vec<Value> => |value| Self::List(value);
 }
 

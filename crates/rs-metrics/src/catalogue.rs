@@ -57,6 +57,7 @@ impl Catalogue {
                 name, kind, help, ..
             } = &metric;
             let (unit, labels) = (unit_of(&metric), labels_of(&metric));
+            let help = help.replace('|', "\\|");
             // Writing to a string cannot fail.
             let _ = writeln!(page, "| `{name}` | {kind} | {unit} | {labels} | {help} |");
         }
@@ -99,6 +100,7 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
     &[
         &registry::FOLDED,
         &registry::CONFLICTS,
+        &registry::PANICS,
         &SIGNALS_LOST,
         &NAMES_FOLDED,
     ],

@@ -47,6 +47,10 @@ impl Kind for Counter {
         Self(Arc::new(Striped::at_most(STRIPES, AtomicU64::default)))
     }
 
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     fn value(&self) -> u64 {
         Self::value(self)
     }

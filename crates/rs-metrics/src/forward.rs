@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use metrics::{Key, Label, Level, Metadata};
+use metrics::{Key, Label, Level, Metadata, Recorder};
 
 use crate::{Description, Distribution, Reading, Registry, Series};
 
@@ -14,7 +14,7 @@ use crate::{Description, Distribution, Reading, Registry, Series};
 /// Call [`Forwarder::forward`] on a timer. Each time the series are registered anew, so that it does
 /// not matter when the recorder was installed, nor whether it forgot a series that was idle. Counters
 /// and gauges arrive exactly. The facade takes only single values for histograms: each value arrives
-/// as the upper bound of its bucket.
+/// once, as the upper bound of its bucket; those above all bounds as a number that is above them, too.
 ///
 /// ```
 /// use rs_metrics::{Counter, Forwarder, Metric, Registry};
@@ -30,8 +30,19 @@ use crate::{Description, Distribution, Reading, Registry, Series};
 #[derive(Clone)]
 pub struct Forwarder {
     registry: Registry,
-    /// What each histogram had counted when it was last handed over.
-    handed_over: Arc<Mutex<HashMap<Key, Vec<u64>>>>,
+    handed_over: Arc<Mutex<HandedOver>>,
+}
+
+/// What each recorder has of each series. There may be several: none at first, and those of tests.
+type HandedOver = HashMap<(usize, Key), Had>;
+
+/// What a recorder has of a series.
+#[derive(Default)]
+struct Had {
+    /// Of the instance as it is now: a count, or one for each bucket.
+    now: Vec<u64>,
+    /// Of instances of that name that made room for others, of counters only.
+    before: u64,
 }
 
 static METADATA: Metadata<'static> =
@@ -49,55 +60,82 @@ impl Forwarder {
 
     /// Hands over what the registry says now.
     pub fn forward(&self) {
+        // From before the numbers are read: of two that forward, the later one must not see less.
+        let handed_over = self.handed_over.lock();
+        let mut handed_over = handed_over.unwrap_or_else(PoisonError::into_inner);
         for gathered in self.registry.gather() {
-            metrics::with_recorder(|recorder| describe(recorder, &gathered.description));
-            for series in &gathered.series {
-                self.forward_series(gathered.description.name, series);
+            metrics::with_recorder(|recorder| {
+                describe(recorder, &gathered.description);
+                for series in &gathered.series {
+                    forward(
+                        recorder,
+                        gathered.description.name,
+                        series,
+                        &mut handed_over,
+                    );
+                }
+            });
+        }
+    }
+}
+
+fn forward(recorder: &dyn Recorder, name: &'static str, series: &Series, all: &mut HandedOver) {
+    let labels = series.labels.iter();
+    let labels: Vec<_> = labels
+        .map(|(key, value)| Label::from_static_parts(key, value))
+        .collect();
+    let key = Key::from_parts(name, labels);
+    let who = std::ptr::from_ref(recorder).cast::<()>().addr();
+    let had = all.entry((who, key.clone())).or_default();
+    match &series.reading {
+        Reading::Counter(count) => {
+            let count = had.count(*count);
+            recorder.register_counter(&key, &METADATA).absolute(count);
+        }
+        Reading::Gauge(value) => recorder.register_gauge(&key, &METADATA).set(*value),
+        Reading::Histogram(spread) => {
+            let histogram = recorder.register_histogram(&key, &METADATA);
+            for (value, count) in values(spread).zip(had.fresh(&spread.counts)) {
+                if count > 0 {
+                    histogram.record_many(value, count as usize);
+                }
             }
         }
     }
+}
 
-    fn forward_series(&self, name: &'static str, series: &Series) {
-        let labels = series.labels.iter();
-        let labels: Vec<_> = labels
-            .map(|(key, value)| Label::from_static_parts(key, value))
-            .collect();
-        let key = Key::from_parts(name, labels);
-        metrics::with_recorder(|recorder| match &series.reading {
-            Reading::Counter(count) => {
-                recorder.register_counter(&key, &METADATA).absolute(*count);
-            }
-            Reading::Gauge(value) => recorder.register_gauge(&key, &METADATA).set(*value),
-            Reading::Histogram(spread) => {
-                let histogram = recorder.register_histogram(&key, &METADATA);
-                for (value, count) in self.fresh(&key, spread) {
-                    histogram.record_many(value, count);
-                }
-            }
-        });
+impl Had {
+    /// How often it happened in all.
+    fn count(&mut self, now: u64) -> u64 {
+        let had = self.now.first().copied().unwrap_or_default();
+        if now < had {
+            self.before += had;
+        }
+        self.now = vec![now];
+        self.before.wrapping_add(now)
     }
 
-    /// How many values each bucket got since the last time, by its upper bound.
-    fn fresh(&self, key: &Key, spread: &Distribution) -> Vec<(f64, usize)> {
-        let mut handed_over = self
-            .handed_over
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let before = handed_over.entry(key.clone()).or_default();
-        before.resize(spread.counts.len(), 0);
-        let beyond = spread.bounds.last().map(|last| last * 2.0);
-        let values = spread.bounds.iter().copied().chain(beyond);
-        let fresh = values
-            .zip(spread.counts.iter().zip(before.iter()))
-            .map(|(value, (now, before))| (value, now.saturating_sub(*before) as usize))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        before.clone_from(&spread.counts);
+    /// How many values each bucket got since the last time.
+    fn fresh(&mut self, now: &[u64]) -> Vec<u64> {
+        if now.iter().sum::<u64>() < self.now.iter().sum() {
+            self.now.clear();
+        }
+        self.now.resize(now.len(), 0);
+        let fresh = now.iter().zip(&self.now);
+        let fresh = fresh.map(|(now, had)| now.saturating_sub(*had)).collect();
+        self.now = now.to_vec();
         fresh
     }
 }
 
-fn describe(recorder: &dyn metrics::Recorder, metric: &Description) {
+/// A value for each bucket that falls into it.
+fn values(spread: &Distribution) -> impl Iterator<Item = f64> {
+    let last = spread.bounds.last().copied().unwrap_or_default();
+    let beyond = last + last.abs().max(1.0);
+    spread.bounds.iter().copied().chain([beyond])
+}
+
+fn describe(recorder: &dyn Recorder, metric: &Description) {
     let (name, help) = (metric.name.into(), metric.help.into());
     match metric.kind {
         crate::MetricKind::Counter => recorder.describe_counter(name, None, help),

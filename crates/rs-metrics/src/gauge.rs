@@ -41,6 +41,10 @@ impl Kind for Gauge {
         Self(Arc::new(AtomicU64::new(0.0_f64.to_bits())))
     }
 
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     fn value(&self) -> f64 {
         Self::value(self)
     }

@@ -1,8 +1,9 @@
 use std::{
+    collections::BTreeSet,
     fmt, io,
     net::SocketAddr,
     panic::Location,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
 };
@@ -11,8 +12,10 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rs_core::{FlightRecorder, Name};
 
 use crate::{
-    LATENCY, Observed, Registry,
+    Gathered, LATENCY, Observed, Registry,
     catalogue::{NAMES_FOLDED, SIGNALS_LOST},
+    prometheus::page_of,
+    registry::CONFLICTS,
     serve::Server,
 };
 
@@ -76,7 +79,8 @@ impl Exporter {
     /// Sets everything up: the recorder of the `metrics` facade, with histograms that can be added up
     /// over instances, its upkeep, and the server if one was asked for. It needs no runtime.
     ///
-    /// Handles that were bound before are exported like those bound later.
+    /// Handles that were bound before are exported like those bound later. A name that the registry
+    /// and the facade both have is exported as the registry says; `metrics_conflicts_total` counts it.
     ///
     /// # Errors
     /// When it was done before, by this function or by other code, or the address cannot be had.
@@ -102,6 +106,7 @@ impl Exporter {
             page: Page {
                 registry: self.registry,
                 facade,
+                clashes: Arc::default(),
             },
         };
         keep_up(exported.page.clone(), server)?;
@@ -134,14 +139,40 @@ impl Exported {
 pub(crate) struct Page {
     registry: Registry,
     facade: PrometheusHandle,
+    /// The names that both have, each of which is counted once.
+    clashes: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 impl Page {
     pub(crate) fn render(&self) -> String {
-        let mut page = self.registry.render();
-        page.push_str(&self.facade.render());
+        let all = self.registry.gather();
+        let mut page = page_of(&all);
+        // The facade's page has a blank line after each metric, and nowhere else.
+        for metric in self.facade.render().split_inclusive("\n\n") {
+            match declared(&all, metric) {
+                // Prometheus refuses a page that says twice what a name is.
+                Some(name) => self.count_clash(name),
+                None => page.push_str(metric),
+            }
+        }
         page
     }
+
+    fn count_clash(&self, name: &'static str) {
+        let mut clashes = self.clashes.lock().unwrap_or_else(PoisonError::into_inner);
+        if clashes.insert(name) {
+            self.registry.count(&CONFLICTS, name);
+        }
+    }
+}
+
+/// The name of this part of the facade's page, `# TYPE name …`, if it was declared here too.
+fn declared(all: &[Gathered], metric: &str) -> Option<&'static str> {
+    let name = metric.split(' ').nth(2)?;
+    let place = all
+        .binary_search_by(|gathered| gathered.description.name.cmp(name))
+        .ok()?;
+    all.get(place).map(|gathered| gathered.description.name)
 }
 
 impl fmt::Debug for Page {
@@ -157,10 +188,11 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Starts the thread that does the upkeep and serves the page, for as long as the process lives.
 fn keep_up(page: Page, server: Option<Server>) -> Result<(), InstallError> {
+    let observed = observe_the_process(&page.registry);
     thread::Builder::new()
         .name("rs-metrics".to_owned())
         .spawn(move || {
-            let _observed = observe_the_process(&page.registry);
+            let _observed = observed;
             let upkeep = || page.facade.run_upkeep();
             match server {
                 Some(server) => server.run(&page, UPKEEP, upkeep),

@@ -17,6 +17,9 @@ pub trait Kind: Clone + Send + Sync + Sealed + 'static {
     #[doc(hidden)]
     fn new(bounds: &'static [f64]) -> Self;
 
+    #[doc(hidden)]
+    fn is_shared(&self) -> bool;
+
     /// What it says now.
     fn value(&self) -> Self::Value;
 }

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use rs_core::{Unit, label_set};
-//! use rs_metrics::{Counter, Exporter, Histogram, LATENCY, Metric};
+//! use rs_metrics::{Counter, Histogram, LATENCY, Metric};
 //! use std::time::Duration;
 //!
 //! label_set! {
@@ -28,16 +28,20 @@
 //! payments[Payment::Charged].increment();
 //! TOOK.bind(()).record_time(Duration::from_millis(30));
 //!
+//! # #[cfg(feature = "prometheus")] {
+//! use rs_metrics::Exporter;
+//!
 //! let exported = Exporter::new().serve_on("127.0.0.1:0").install()?;
 //! let page = exported.render();
 //! assert!(page.contains(r#"desk_payments_total{desk="north",payment="charged"} 1"#));
 //! assert!(page.contains(r#"desk_payments_total{desk="north",payment="declined"} 0"#));
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Why not the facade's handles
 //!
-//! The `metrics` facade is the common language of exporters, and everything here reaches it. But a
+//! The `metrics` facade is the common language of exporters, and `Forwarder` hands it everything. But a
 //! handle that is made before the recorder is installed stays silent for ever, one whose series an
 //! idle timeout removed counts into nothing, and a histogram keeps every sample until somebody drains
 //! it. With the numbers here none of that can happen, and counting costs less.
@@ -47,8 +51,10 @@
 //! - Every series of a bound instance is exported from the start, at zero.
 //! - Binding the same instance twice gives the same series.
 //! - Closed labels are enums. Open ones, the names of instances, are capped for each metric; beyond
-//!   the cap they share the series `other`, and `metrics_folded_instances_total` counts them.
-//! - Nothing allocates, locks or waits after binding.
+//!   the cap they share the series `other`, and `metrics_folded_instances_total` counts how often.
+//! - Names and labels that Prometheus would not take do not compile.
+//! - Nothing allocates after binding, and counting neither locks nor waits. Only two changes of one
+//!   state ([`Family::switch_to`]) wait for each other.
 //! - A second installation is an error that says where the first one was.
 //!
 //! # In tests
@@ -69,11 +75,15 @@
 //!
 //! | metric | kind | labels | what it says |
 //! |---|---|---|---|
-//! | `metrics_folded_instances_total` | counter | `metric` | instances beyond a metric's cap |
-//! | `metrics_conflicts_total` | counter | `metric` | bindings of a name that another metric has |
+//! | `metrics_folded_instances_total` | counter | `metric` | bindings of instances beyond a metric's cap |
+//! | `metrics_conflicts_total` | counter | `metric` | bindings that are not exported: a different metric has the name, or the instance is observed |
+//! | `metrics_observer_panics_total` | counter | `metric` | panics of observers, whose series were left out |
 //! | `signals_lost_total` | counter | | signals that the flight recorder dropped |
 //! | `names_folded_total` | counter | | names from outside beyond the limit of the process |
+#[cfg(any(feature = "prometheus", feature = "otel"))]
+mod background;
 mod catalogue;
+mod check;
 mod counter;
 mod family;
 #[cfg(feature = "facade")]

@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 
 use rs_core::{LabelSet, Name, Unit};
 
-use crate::{Counter, Family, Gauge, Histogram, Kind, MetricKind, Observed, Registry};
+use crate::{Counter, Family, Gauge, Histogram, Kind, MetricKind, Observed, Registry, check};
 
 /// Buckets for times of calls, in seconds: half a millisecond to thirty seconds.
 pub const LATENCY: &[f64] = &[
@@ -51,27 +51,35 @@ pub struct Metric<K, L = (), const N: usize = 0> {
     of: PhantomData<fn() -> (K, L)>,
 }
 
-impl<L> Metric<Counter, L> {
+impl<L: LabelSet> Metric<Counter, L> {
     /// A counter. Its name ends in `_total`.
+    ///
+    /// # Panics
+    /// When Prometheus would not take the name or the labels; a `static` then does not compile.
     #[must_use]
     pub const fn counter(name: &'static str, help: &'static str) -> Self {
+        check::counter(name);
         Self::declare(name, help, Unit::Count, &[])
     }
 }
 
-impl<L> Metric<Gauge, L> {
+impl<L: LabelSet> Metric<Gauge, L> {
     /// A gauge in this unit.
+    ///
+    /// # Panics
+    /// When Prometheus would not take the name or the labels; a `static` then does not compile.
     #[must_use]
     pub const fn gauge(name: &'static str, help: &'static str, unit: Unit) -> Self {
         Self::declare(name, help, unit, &[])
     }
 }
 
-impl<L> Metric<Histogram, L> {
+impl<L: LabelSet> Metric<Histogram, L> {
     /// A histogram in this unit with these buckets: the upper bound of each, rising.
     ///
     /// # Panics
-    /// When the bounds do not rise; a `static` then does not compile.
+    /// When the bounds do not rise, or Prometheus would not take the name or the labels; a `static` then
+    /// does not compile.
     #[must_use]
     pub const fn histogram(
         name: &'static str,
@@ -79,22 +87,20 @@ impl<L> Metric<Histogram, L> {
         unit: Unit,
         bounds: &'static [f64],
     ) -> Self {
-        let mut next = 1;
-        while next < bounds.len() {
-            assert!(bounds[next - 1] < bounds[next], "the bounds do not rise");
-            next += 1;
-        }
+        check::bounds(bounds);
         Self::declare(name, help, unit, bounds)
     }
 }
 
-impl<K, L> Metric<K, L> {
+impl<K, L: LabelSet> Metric<K, L> {
     const fn declare(
         name: &'static str,
         help: &'static str,
         unit: Unit,
         bounds: &'static [f64],
     ) -> Self {
+        check::name(name);
+        check::labels(&[], L::LABELS);
         Self {
             name,
             help,
@@ -107,8 +113,12 @@ impl<K, L> Metric<K, L> {
     }
 
     /// The same metric, told apart by the names of instances under these labels.
+    ///
+    /// # Panics
+    /// When Prometheus would not take the labels; a `static` then does not compile.
     #[must_use]
     pub const fn by<const N: usize>(self, open: [&'static str; N]) -> Metric<K, L, N> {
+        check::labels(&open, L::LABELS);
         Metric {
             name: self.name,
             help: self.help,
@@ -127,7 +137,7 @@ impl<K, L, const N: usize> Metric<K, L, N> {
 
     /// The same metric, exporting at most this many instances; those beyond share a series named
     /// `other`, and `metrics_folded_instances_total` counts them. An instance makes room when the
-    /// last handle to it is gone.
+    /// last handle to it is gone; if it comes back, its counters begin at zero.
     #[must_use]
     pub const fn capped_at(mut self, cap: usize) -> Self {
         self.cap = cap;
@@ -159,7 +169,9 @@ impl<K: Kind, L: LabelSet, const N: usize> Metric<K, L, N> {
     /// when somebody looks. Ends when the returned handle is dropped.
     ///
     /// For a pattern that counts in its own state, so that it need not count twice. An instance that
-    /// is observed again is read from the newest observer; one beyond the cap is left out.
+    /// is observed again is read from the newest observer; one beyond the cap, or one that was bound,
+    /// is left out and counted. Nothing is locked while `read` runs; when it panics, that series is
+    /// left out and `metrics_observer_panics_total` counts it.
     ///
     /// ```
     /// # use rs_core::Unit;
@@ -197,7 +209,7 @@ impl<K: Kind, L: LabelSet, const N: usize> Metric<K, L, N> {
         instance: impl Instance<N>,
         labels: L,
     ) -> Option<K::Value> {
-        let reading = registry.find(self.name, &instance.names(), labels.place())?;
+        let reading = registry.find(&self.describe(), &instance.names(), labels.place())?;
         reading.try_into().ok()
     }
 
@@ -244,6 +256,13 @@ impl Description {
     #[must_use]
     pub fn series(&self) -> usize {
         self.closed.iter().map(|(_, values)| values.len()).product()
+    }
+
+    /// Whether both are one metric. What is said about it, and how much of it is exported, may differ:
+    /// two versions of a crate may be in one process.
+    pub(crate) fn is_the_same_metric(&self, other: &Self) -> bool {
+        let identity = |it: &Self| (it.name, it.kind, it.unit, it.closed, it.bounds);
+        identity(self) == identity(other) && self.open == other.open
     }
 
     /// The closed labels of the series at this place: the last label runs fastest.

@@ -1,10 +1,6 @@
 //! What a registry says, in Prometheus' text format.
 
-use std::fmt::{Display, Write};
-
-use metrics_exporter_prometheus::formatting::{
-    sanitize_label_value, write_help_line, write_type_line,
-};
+use std::fmt::{self, Display, Write};
 
 use crate::{Distribution, Gathered, Reading, Registry, Series};
 
@@ -12,22 +8,32 @@ impl Registry {
     /// What everything says now, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut page = String::new();
-        for gathered in self.gather() {
-            render(&mut page, &gathered);
-        }
-        page
+        page_of(&self.gather())
     }
+}
+
+pub(crate) fn page_of(all: &[Gathered]) -> String {
+    let mut page = String::new();
+    for gathered in all {
+        render(&mut page, gathered);
+    }
+    page
 }
 
 fn render(page: &mut String, gathered: &Gathered) {
     let metric = &gathered.description;
-    write_help_line(page, metric.name, None, None, metric.help);
-    write_type_line(page, metric.name, None, None, &metric.kind.to_string());
+    let name = metric.name;
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        page,
+        "# HELP {name} {}",
+        Escaped(metric.help, &['\\', '\n'])
+    );
+    let _ = writeln!(page, "# TYPE {name} {}", metric.kind);
     for series in &gathered.series {
         match &series.reading {
             Reading::Counter(count) => line(page, metric.name, "", series, None, count),
-            Reading::Gauge(value) => line(page, metric.name, "", series, None, value),
+            Reading::Gauge(value) => line(page, metric.name, "", series, None, Number(*value)),
             Reading::Histogram(spread) => render_histogram(page, metric.name, series, spread),
         }
     }
@@ -41,7 +47,7 @@ fn render_histogram(page: &mut String, name: &str, series: &Series, spread: &Dis
         below += count;
         line(page, name, "_bucket", series, Some(&bound), below);
     }
-    line(page, name, "_sum", series, None, spread.sum);
+    line(page, name, "_sum", series, None, Number(spread.sum));
     line(page, name, "_count", series, None, below);
 }
 
@@ -59,9 +65,47 @@ fn line(
     let labels = series.labels.iter().copied();
     for (label, text) in labels.chain(bound.map(|bound| ("le", bound))) {
         // Writing to a string cannot fail.
-        let _ = write!(page, "{joint}{label}=\"{}\"", sanitize_label_value(text));
+        let _ = write!(
+            page,
+            "{joint}{label}=\"{}\"",
+            Escaped(text, &['\\', '\n', '"'])
+        );
         joint = ',';
     }
     let end = if joint == ',' { "}" } else { "" };
     let _ = writeln!(page, "{end} {value}");
+}
+
+/// A number as Prometheus writes it; Rust writes `inf`.
+struct Number(f64);
+
+impl Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            f64::INFINITY => f.write_str("+Inf"),
+            f64::NEG_INFINITY => f.write_str("-Inf"),
+            number => write!(f, "{number}"),
+        }
+    }
+}
+
+/// A text in which these characters are escaped. The exporter's own function takes what looks escaped
+/// for escaped, so that two names could become one.
+struct Escaped<'a>(&'a str, &'static [char]);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text, special) = *self;
+        for part in text.split_inclusive(special) {
+            match part.char_indices().next_back() {
+                Some((end, last)) if special.contains(&last) => {
+                    f.write_str(part.get(..end).unwrap_or_default())?;
+                    f.write_char('\\')?;
+                    f.write_char(if last == '\n' { 'n' } else { last })?;
+                }
+                _ => f.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
 }

@@ -2,6 +2,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,24 +20,53 @@ pub struct Registry(Arc<Mutex<Entries>>);
 
 type Entries = BTreeMap<&'static str, Entry>;
 
+/// A counter of what went wrong with a metric.
+type Problem = Metric<Counter, (), 1>;
+
 struct Entry {
     description: Description,
-    instances: BTreeMap<Vec<Name>, Arc<dyn Source>>,
+    /// Whoever reads clones the outer `Arc`, so that the counts inside are those of holders alone.
+    instances: BTreeMap<Vec<Name>, Arc<Source>>,
 }
 
-/// Says what the series of one instance say.
-pub(crate) trait Source: Any + Send + Sync {
+/// What the series of one instance say.
+enum Source {
+    /// What was counted through handles.
+    Bound(Arc<dyn Bound>),
+    /// What somebody says who counts in a state of their own.
+    Observed(Arc<Read>),
+}
+
+type Read = dyn Fn(usize) -> Option<Reading> + Send + Sync;
+
+/// The handles of one instance, of whatever kind.
+pub(crate) trait Bound: Any + Send + Sync {
     /// What the series at this place says.
     fn read(&self, place: usize) -> Option<Reading>;
+
+    /// Whether somebody holds one of the handles without the family.
+    fn is_held_in_part(&self) -> bool;
 }
 
-struct Elsewhere<F>(F);
+impl Source {
+    fn read(&self, place: usize) -> Result<Option<Reading>, Panicked> {
+        match self {
+            Self::Bound(bound) => Ok(bound.read(place)),
+            Self::Observed(read) => {
+                catch_unwind(AssertUnwindSafe(|| read(place))).map_err(|_| Panicked)
+            }
+        }
+    }
 
-impl<F: Fn(usize) -> Option<Reading> + Send + Sync + 'static> Source for Elsewhere<F> {
-    fn read(&self, place: usize) -> Option<Reading> {
-        (self.0)(place)
+    fn is_held(&self) -> bool {
+        match self {
+            Self::Bound(bound) => Arc::strong_count(bound) > 1 || bound.is_held_in_part(),
+            Self::Observed(_) => true,
+        }
     }
 }
+
+struct Panicked;
 
 /// Counts that are kept elsewhere are exported while this lives; see [`Metric::observe`].
 #[must_use = "the numbers are exported only while this lives"]
@@ -44,7 +74,7 @@ pub struct Observed {
     registry: Registry,
     metric: &'static str,
     instance: Vec<Name>,
-    source: Arc<dyn Source>,
+    read: Arc<Read>,
 }
 
 impl Drop for Observed {
@@ -52,7 +82,8 @@ impl Drop for Observed {
         let mut entries = self.registry.entries();
         if let Some(entry) = entries.get_mut(self.metric)
             && let Some(source) = entry.instances.get(&self.instance)
-            && Arc::ptr_eq(source, &self.source)
+            && let Source::Observed(read) = &**source
+            && Arc::ptr_eq(read, &self.read)
         {
             entry.instances.remove(&self.instance);
         }
@@ -69,18 +100,29 @@ impl fmt::Debug for Observed {
 }
 
 /// Instances that found their metric's cap reached.
+// The names of metrics are written in code: their number needs no cap.
 pub(crate) static FOLDED: Metric<Counter, (), 1> = Metric::counter(
     "metrics_folded_instances_total",
-    "Instances beyond a metric's cap, which share its series `other`.",
+    "Bindings of instances beyond a metric's cap, which share its series `other`.",
 )
-.by(["metric"]);
+.by(["metric"])
+.capped_at(usize::MAX);
 
 /// Metrics that were declared twice in different ways.
 pub(crate) static CONFLICTS: Metric<Counter, (), 1> = Metric::counter(
     "metrics_conflicts_total",
-    "Bindings of a metric whose name another metric of a different kind or labels already has; they are not exported.",
+    "Bindings that are not exported, because a different metric has the name, or the instance is observed.",
 )
-.by(["metric"]);
+.by(["metric"])
+.capped_at(usize::MAX);
+
+/// Observers that panicked.
+pub(crate) static PANICS: Metric<Counter, (), 1> = Metric::counter(
+    "metrics_observer_panics_total",
+    "Panics of observers, whose series were left out.",
+)
+.by(["metric"])
+.capped_at(usize::MAX);
 
 impl Registry {
     /// A registry of one's own.
@@ -101,25 +143,37 @@ impl Registry {
         description: Description,
         instance: &[Name],
     ) -> Family<K, L> {
-        let metric = Name::of(description.name);
+        let metric = description.name;
+        let (handles, problem) = self.try_bind(description, instance);
+        if let Some(problem) = problem {
+            self.count(problem, metric);
+        }
+        Family::new(handles)
+    }
+
+    /// The handles of this instance, and which counter should hear of it.
+    fn try_bind<K: Kind>(
+        &self,
+        description: Description,
+        instance: &[Name],
+    ) -> (Arc<Handles<K>>, Option<&'static Problem>) {
         let fresh = Arc::new(Handles::<K>::new(&description));
         let mut entries = self.entries();
         let Some(entry) = Entry::of(&mut entries, description) else {
-            drop(entries);
-            CONFLICTS.bind_in(self, metric).increment();
-            return Family::new(fresh);
+            return (fresh, Some(&CONFLICTS));
         };
         let (instance, folded) = entry.fold(instance);
         let source = entry
             .instances
             .entry(instance)
-            .or_insert_with(|| Arc::clone(&fresh) as _);
-        let handles = Handles::downcast(source).unwrap_or(fresh);
-        drop(entries);
-        if folded {
-            FOLDED.bind_in(self, metric).increment();
+            .or_insert_with(|| Arc::new(Source::Bound(Arc::clone(&fresh) as _)));
+        match &**source {
+            Source::Bound(bound) => {
+                let handles = Handles::downcast(bound).unwrap_or(fresh);
+                (handles, folded.then_some(&FOLDED))
+            }
+            Source::Observed(_) => (fresh, Some(&CONFLICTS)),
         }
-        Family::new(handles)
     }
 
     pub(crate) fn observe(
@@ -129,37 +183,65 @@ impl Registry {
         read: impl Fn(usize) -> Option<Reading> + Send + Sync + 'static,
     ) -> Observed {
         let metric = description.name;
-        let source: Arc<dyn Source> = Arc::new(Elsewhere(read));
-        let mut entries = self.entries();
-        let problem = match Entry::of(&mut entries, description) {
-            None => Some(&CONFLICTS),
-            Some(entry) => {
-                let (instance, folded) = entry.fold(instance);
-                // Numbers kept elsewhere cannot be added up in the series `other`.
-                if !folded {
-                    entry.instances.insert(instance, Arc::clone(&source));
-                }
-                folded.then_some(&FOLDED)
-            }
-        };
-        drop(entries);
+        let read: Arc<Read> = Arc::new(read);
+        let problem = self.try_observe(description, instance, &read);
         if let Some(problem) = problem {
-            problem.bind_in(self, Name::of(metric)).increment();
+            self.count(problem, metric);
         }
         Observed {
             registry: self.clone(),
             metric,
             instance: instance.to_vec(),
-            source,
+            read,
         }
     }
 
-    pub(crate) fn find(&self, metric: &str, instance: &[Name], place: usize) -> Option<Reading> {
+    fn try_observe(
+        &self,
+        description: Description,
+        instance: &[Name],
+        read: &Arc<Read>,
+    ) -> Option<&'static Problem> {
+        let mut entries = self.entries();
+        let Some(entry) = Entry::of(&mut entries, description) else {
+            return Some(&CONFLICTS);
+        };
+        let (instance, folded) = entry.fold(instance);
+        if folded {
+            // Numbers kept elsewhere cannot be added up in the series `other`.
+            return Some(&FOLDED);
+        }
+        let known = entry.instances.get(&instance);
+        if known.is_some_and(|source| matches!(**source, Source::Bound(_))) {
+            return Some(&CONFLICTS);
+        }
+        let source = Arc::new(Source::Observed(Arc::clone(read)));
+        entry.instances.insert(instance, source);
+        None
+    }
+
+    /// Counts a problem of this metric; problems of the counter itself are not counted in turn.
+    pub(crate) fn count(&self, problem: &Problem, metric: &'static str) {
+        let (handles, _) = self.try_bind(problem.describe(), &[Name::of(metric)]);
+        Family::<Counter>::new(handles).increment();
+    }
+
+    pub(crate) fn find(
+        &self,
+        description: &Description,
+        instance: &[Name],
+        place: usize,
+    ) -> Option<Reading> {
         let source = {
             let entries = self.entries();
-            Arc::clone(entries.get(metric)?.instances.get(instance)?)
+            let entry = entries.get(description.name)?;
+            let known = entry.description.is_the_same_metric(description);
+            Arc::clone(entry.instances.get(instance).filter(|_| known)?)
         };
-        source.read(place)
+        source.read(place).unwrap_or_else(|Panicked| {
+            self.count(&PANICS, description.name);
+            None
+        })
     }
 
     /// What everything says now, by metric, instance and labels.
@@ -181,16 +263,39 @@ impl Registry {
             sources.push((entry.description.clone(), instances));
         }
         // Read without the lock: a number that is kept elsewhere may be slow to come.
-        sources
-            .into_iter()
-            .map(|(description, instances)| Gathered {
-                series: instances
-                    .iter()
-                    .flat_map(|(names, source)| series_of(&description, names, &**source))
-                    .collect(),
+        let mut all = Vec::with_capacity(sources.len());
+        for (description, instances) in sources {
+            let mut series = Vec::new();
+            for (names, source) in &instances {
+                self.read_all(&description, names, source, &mut series);
+            }
+            all.push(Gathered {
                 description,
-            })
-            .collect()
+                series,
+            });
+        }
+        all
+    }
+
+    fn read_all(
+        &self,
+        description: &Description,
+        names: &[Name],
+        source: &Source,
+        into: &mut Vec<Series>,
+    ) {
+        let open = description.open.iter().copied();
+        let open = open.zip(names.iter().map(|name| name.as_str()));
+        for place in 0..description.series() {
+            match source.read(place) {
+                Ok(Some(reading)) => into.push(Series {
+                    labels: open.clone().chain(description.closed_at(place)).collect(),
+                    reading,
+                }),
+                Ok(None) => {}
+                Err(Panicked) => self.count(&PANICS, description.name),
+            }
+        }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -205,42 +310,41 @@ impl Entry {
             description: description.clone(),
             instances: BTreeMap::new(),
         });
-        (entry.description == description).then_some(entry)
+        entry
+            .description
+            .is_the_same_metric(&description)
+            .then_some(entry)
     }
 
     /// The instance under which these names are exported, and whether that is `other`.
     fn fold(&mut self, instance: &[Name]) -> (Vec<Name>, bool) {
-        let full = |entry: &Self| {
-            entry.instances.len() >= entry.description.cap
-                && !entry.instances.contains_key(instance)
-        };
-        if full(self) {
-            self.forget_unheld();
+        let other = vec![Name::OTHER; instance.len()];
+        if instance == other || self.has_room_for(instance, &other) {
+            return (instance.to_vec(), false);
         }
-        if full(self) {
-            (vec![Name::OTHER; instance.len()], true)
-        } else {
+        self.forget_unheld();
+        if self.has_room_for(instance, &other) {
             (instance.to_vec(), false)
+        } else {
+            (other, true)
         }
     }
 
+    fn has_room_for(&self, instance: &[Name], other: &[Name]) -> bool {
+        let named = self.instances.len() - usize::from(self.instances.contains_key(other));
+        self.instances.contains_key(instance) || named < self.description.cap
+    }
+
+    /// What was counted for instances that share `other` stays: they may be many, and gone.
     fn forget_unheld(&mut self) {
+        let keeps_other = self.description.kind != MetricKind::Gauge;
         self.instances
-            .retain(|_, source| Arc::strong_count(source) > 1);
+            .retain(|names, source| (keeps_other && is_other(names)) || source.is_held());
     }
 }
 
-fn series_of(description: &Description, names: &[Name], source: &dyn Source) -> Vec<Series> {
-    let open = description.open.iter().copied();
-    let open = open.zip(names.iter().map(|name| name.as_str()));
-    (0..description.series())
-        .filter_map(|place| {
-            Some(Series {
-                labels: open.clone().chain(description.closed_at(place)).collect(),
-                reading: source.read(place)?,
-            })
-        })
-        .collect()
+fn is_other(names: &[Name]) -> bool {
+    names.iter().all(|name| *name == Name::OTHER)
 }
 
 /// What a metric says at one moment.

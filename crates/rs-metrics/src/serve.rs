@@ -1,41 +1,50 @@
 //! Serves `/metrics`, on a runtime of its own, so that a scrape is answered when the service is not.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     future::Future,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::CONTENT_TYPE,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use rs_core::Clock;
 use tokio::{
     net::TcpStream,
-    runtime::{Builder, Runtime},
-    sync::Semaphore,
-    task::JoinSet,
+    runtime::Builder,
+    task::{AbortHandle, JoinSet},
 };
 
-use crate::install::{InstallError, Page};
+use crate::{
+    background::Background,
+    install::{InstallError, Page},
+};
 
 pub(crate) struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    runtime: Runtime,
+    runtime: Background,
 }
 
-/// More scrapers than this at once wait.
-const CONNECTIONS: usize = 16;
+static CLOCK: Clock = Clock::tokio();
 
-/// Whoever has not sent a request by then is dropped.
+/// More connections than this at once have to take turns.
+const CONNECTIONS: usize = 64;
+
+/// Where there are more, whoever has had this much time makes room: clients that send or read slowly,
+/// or not at all, keep nobody out.
+const TURN: Duration = Duration::from_millis(100);
+
+/// No scrape takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Server {
@@ -51,6 +60,7 @@ impl Server {
             runtime: Builder::new_current_thread()
                 .enable_all()
                 .build()
+                .map(Background::new)
                 .map_err(refused)?,
             listener,
         })
@@ -65,6 +75,9 @@ impl Server {
         let Self {
             listener, runtime, ..
         } = self;
+        let Some(runtime) = runtime.runtime() else {
+            return;
+        };
         runtime.block_on(async {
             let mut timer = tokio::time::interval(every);
             let accept = accept(listener, page.clone());
@@ -83,23 +96,54 @@ async fn accept(listener: TcpListener, page: Page) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        while connections.try_join_next().is_some() {}
-        // An error of accept is that of one connection, or passes when some are closed.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
-            continue;
-        };
-        let page = page.clone();
-        connections.spawn(async move {
-            serve(stream, page).await;
-            drop(place);
+        match listener.accept().await {
+            Ok((stream, _)) => connections.add(stream, page.clone()).await,
+            // An error of that one connection, or none are to be had until some are closed.
+            Err(_) => CLOCK.sleep(TURN).await,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    /// The oldest first.
+    since: VecDeque<(Instant, AbortHandle)>,
+}
+
+impl Connections {
+    async fn add(&mut self, stream: TcpStream, page: Page) {
+        self.make_room().await;
+        let task = self.tasks.spawn(async move {
+            tokio::select! {
+                () = serve(stream, page) => {}
+                () = CLOCK.sleep(PATIENCE) => {}
+            }
         });
+        self.since.push_back((CLOCK.now(), task));
+    }
+
+    async fn make_room(&mut self) {
+        loop {
+            while self.tasks.try_join_next().is_some() {}
+            self.since.retain(|(_, task)| !task.is_finished());
+            let Some((since, oldest)) = self.since.front() else {
+                return;
+            };
+            if self.since.len() < CONNECTIONS {
+                return;
+            }
+            tokio::select! {
+                biased;
+                _ = self.tasks.join_next() => {}
+                () = CLOCK.sleep_until(*since + TURN) => {
+                    oldest.abort();
+                    self.since.pop_front();
+                }
+            }
+        }
     }
 }
 
@@ -111,8 +155,7 @@ fn serve(stream: TcpStream, page: Page) -> impl Future<Output = ()> + Send {
     async move {
         // What goes wrong on a connection is the scraper's to see.
         let _ = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
+            .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service)
             .await;
     }
@@ -130,9 +173,13 @@ fn answer(request: &Request<Incoming>, page: &Page) -> Response<Full<Bytes>> {
     };
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(
+    let headers = response.headers_mut();
+    headers.insert(
         CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
     );
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
     response
 }

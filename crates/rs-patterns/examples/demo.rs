@@ -132,7 +132,7 @@ impl Guard for Rest {
                     .reject(SUPPLIER)
                     .because(state.failed.into(), self.limit.into())
                     .in_generation(state.generation)
-                    .try_after(until - now));
+                    .try_at(until));
             }
             // This call tries; should it never come back, another may after the next pause.
             state.until = Some(now + self.pause);

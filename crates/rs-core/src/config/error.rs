@@ -156,6 +156,9 @@ impl fmt::Display for ConfigProblem {
                 } else {
                     f.write_str(";")?;
                 }
+                if known.is_empty() {
+                    return f.write_str(" there are none");
+                }
                 write!(f, " known: {}", known.join(", "))
             }
             Self::Missing => f.write_str("is missing"),

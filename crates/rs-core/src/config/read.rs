@@ -44,7 +44,12 @@ impl Error for ConfigError {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::other(format_args!("found {found}, expected {expected}"))
+        match found {
+            Unexpected::Unit => Self::other(format_args!("found nothing, expected {expected}")),
+            Unexpected::Seq => Self::other(format_args!("found a list, expected {expected}")),
+            Unexpected::Map => Self::other(format_args!("found a map, expected {expected}")),
+            found => Self::other(format_args!("found {found}, expected {expected}")),
+        }
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {

@@ -57,6 +57,7 @@ pub struct Snapshot {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Action {
     name: String,
     #[cfg_attr(feature = "serde", serde(default))]

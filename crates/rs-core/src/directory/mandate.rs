@@ -8,6 +8,7 @@ use crate::humane;
 /// by oversight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Mandate {
     author: String,
     reason: String,

@@ -1,8 +1,7 @@
 //! Durations, rates, shares and sizes as people write them in configuration: `"1m30s"`, `"100/s"`,
 //! `"50%"`, `"64KiB"`.
 //!
-//! With the `serde` feature, [`Share`](crate::Share), [`Rate`](crate::Rate) and
-//! [`Size`](crate::Size) read themselves; a [`Duration`](std::time::Duration) field says
+//! With the `serde` feature, [`Share`], [`Rate`] and [`Size`] read themselves; a [`Duration`](std::time::Duration) field says
 //! `#[serde(with = "rs_core::humane::duration")]`.
 
 #[cfg(feature = "serde")]

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::{parse_duration, show_duration, split_number};
+use super::{parse_duration, show_duration, split_number, write_duration};
 use crate::ConfigError;
 
 /// So many in a time: `"100/s"`, `"5000/min"`, `"3/10s"`.
@@ -23,7 +23,8 @@ impl Rate {
     /// So many in this time.
     ///
     /// # Errors
-    /// When the number is negative or not finite, or the time is zero.
+    /// When the number is negative or not finite, or the time is zero, or there is no number for how
+    /// many that is in a second.
     pub fn new(count: f64, time: Duration) -> Result<Self, ConfigError> {
         if !(count.is_finite() && count >= 0.0) {
             return Err(ConfigError::out_of_range(count, "zero or more"));
@@ -31,7 +32,15 @@ impl Rate {
         if time.is_zero() {
             return Err(ConfigError::out_of_range("0s", "more than no time"));
         }
-        Ok(Self { count, time })
+        // Adding zero turns minus zero into zero.
+        let rate = Self {
+            count: count + 0.0,
+            time,
+        };
+        if !rate.per_second().is_finite() {
+            return Err(ConfigError::out_of_range(rate, "up to 1e308 in a second"));
+        }
+        Ok(rate)
     }
 
     /// The number.
@@ -44,6 +53,14 @@ impl Rate {
     #[must_use]
     pub const fn time(self) -> Duration {
         self.time
+    }
+
+    /// As [`FromStr`] reads it back; what is displayed is rounded.
+    pub(crate) fn in_full(self) -> String {
+        if self.time == Duration::from_secs(1) {
+            return self.to_string();
+        }
+        format!("{}/{}", self.count, write_duration(self.time))
     }
 
     /// How many that is in a second.
@@ -74,6 +91,7 @@ impl FromStr for Rate {
         let (count, "") = split_number(count).ok_or_else(refused)? else {
             return Err(refused());
         };
+        let count = count.to_f64().ok_or_else(refused)?;
         let time = time.trim();
         let time = if time.starts_with(|c: char| c.is_ascii_digit()) {
             parse_duration(time)

@@ -29,7 +29,8 @@ impl Share {
     /// When the number is not from 0 to 1.
     pub fn of(part: f64) -> Result<Self, ConfigError> {
         if (0.0..=1.0).contains(&part) {
-            Ok(Self(part))
+            // Adding zero turns minus zero into zero.
+            Ok(Self(part + 0.0))
         } else {
             Err(ConfigError::out_of_range(part, "0 to 1, or 0% to 100%"))
         }
@@ -50,6 +51,16 @@ impl Share {
         self.0
     }
 
+    /// As [`FromStr`] reads it back; what is displayed is rounded.
+    pub(crate) fn in_full(self) -> String {
+        let shown = self.to_string();
+        if shown.parse() == Ok(self) {
+            shown
+        } else {
+            self.0.to_string()
+        }
+    }
+
     /// Whether this share of all hashes includes this one. The hashes of a smaller share are among
     /// those of a larger one, so that what is included stays so while the share grows.
     #[must_use]
@@ -63,7 +74,8 @@ impl FromStr for Share {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match split_number(text) {
+        let written = split_number(text).and_then(|(number, unit)| Some((number.to_f64()?, unit)));
+        match written {
             Some((percent, "%")) => Self::percent(percent),
             Some((part, "")) => Self::of(part),
             _ => Err(ConfigError::malformed(

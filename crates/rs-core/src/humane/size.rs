@@ -35,6 +35,17 @@ impl Size {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// As [`FromStr`] reads it back; what is displayed is rounded.
+    pub(crate) fn in_full(self) -> String {
+        BINARY
+            .iter()
+            .find(|(_, bytes)| self.0 >= *bytes && self.0.is_multiple_of(*bytes))
+            .map_or_else(
+                || format!("{}B", self.0),
+                |(unit, bytes)| format!("{}{unit}", self.0 / bytes),
+            )
+    }
 }
 
 fn bytes_in(unit: &str) -> Option<u64> {
@@ -63,12 +74,12 @@ impl FromStr for Size {
             )
         };
         let (number, unit) = split_number(text).ok_or_else(refused)?;
-        let bytes = number * bytes_in(unit).ok_or_else(refused)? as f64;
-        // Beyond 2^53 a float no longer counts single bytes.
-        if bytes > 9_007_199_254_740_992.0 {
-            return Err(ConfigError::out_of_range(text, "up to 8192TiB"));
-        }
-        Ok(Self(bytes.round() as u64))
+        let unit = bytes_in(unit).ok_or_else(refused)?;
+        number
+            .times(unit)
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .map(Self)
+            .ok_or_else(|| ConfigError::out_of_range(text, "less than 16777216TiB"))
     }
 }
 

@@ -3,15 +3,17 @@ use std::{fmt, time::Duration};
 use super::split_number;
 use crate::ConfigError;
 
-fn seconds_in(unit: &str) -> Option<f64> {
+const SECOND: u64 = 1_000_000_000;
+
+fn nanos_in(unit: &str) -> Option<u64> {
     Some(match unit {
-        "ns" => 1e-9,
-        "us" | "µs" | "μs" => 1e-6,
-        "ms" => 1e-3,
-        "s" | "sec" | "second" | "seconds" => 1.0,
-        "m" | "min" | "minute" | "minutes" => 60.0,
-        "h" | "hour" | "hours" => 3600.0,
-        "d" | "day" | "days" => 86_400.0,
+        "ns" => 1,
+        "us" | "µs" | "μs" => 1_000,
+        "ms" => 1_000_000,
+        "s" | "sec" | "second" | "seconds" => SECOND,
+        "m" | "min" | "minute" | "minutes" => 60 * SECOND,
+        "h" | "hour" | "hours" => 3600 * SECOND,
+        "d" | "day" | "days" => 86_400 * SECOND,
         _ => return None,
     })
 }
@@ -49,7 +51,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ConfigError> {
     if rest.is_empty() {
         return Err(refused("it is empty"));
     }
-    let mut total = Duration::ZERO;
+    let mut total = 0_u128;
     while !rest.is_empty() {
         let (number, after) = split_number(rest).ok_or_else(|| refused("no number"))?;
         let end = after
@@ -59,19 +61,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, ConfigError> {
         if unit.is_empty() {
             return Err(refused("no unit"));
         }
-        let seconds =
-            seconds_in(unit).ok_or_else(|| refused(&format!("`{unit}` is no unit of time")))?;
-        let part =
-            Duration::try_from_secs_f64(number * seconds).map_err(|_| refused("it is too long"))?;
-        total = total
-            .checked_add(part)
+        let nanos =
+            nanos_in(unit).ok_or_else(|| refused(&format!("`{unit}` is no unit of time")))?;
+        total = number
+            .times(nanos)
+            .and_then(|part| total.checked_add(part))
             .ok_or_else(|| refused("it is too long"))?;
         rest = after.trim_start();
     }
-    Ok(total)
+    let second = u128::from(SECOND);
+    let seconds = u64::try_from(total / second).map_err(|_| refused("it is too long"))?;
+    Ok(Duration::new(seconds, (total % second) as u32))
 }
 
-/// A time as people read it in a message: `3.2s`, `250ms`, `1m30s`, `2h`. It is rounded.
+/// A time as people read it in a message: `3.2s`, `250ms`, `1m30s`, `2h`. It is rounded
+/// to three figures, or cut off after the two largest units.
 #[must_use]
 pub fn show_duration(time: Duration) -> impl fmt::Display + use<> {
     Rounded(time)
@@ -90,14 +94,14 @@ impl fmt::Display for Rounded {
         if self.0.as_secs() >= 60 {
             return self.clock_time(f);
         }
-        for (unit, size) in [("s", 1.0), ("ms", 1e-3), ("us", 1e-6)] {
-            let value = self.0.as_secs_f64() / size;
+        let nanos = self.0.as_nanos() as u64;
+        for (unit, size) in [("s", SECOND), ("ms", 1_000_000), ("us", 1_000)] {
             // What would be rounded up to one of this unit is said in this unit.
-            if value >= 0.9995 {
-                return write!(f, "{}{unit}", three_figures(value));
+            if nanos >= size - size / 2_000 {
+                return write!(f, "{}{unit}", three_figures(nanos as f64 / size as f64));
             }
         }
-        match self.0.as_nanos() {
+        match nanos {
             0 => f.write_str("0s"),
             nanos => write!(f, "{nanos}ns"),
         }

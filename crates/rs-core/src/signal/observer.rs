@@ -1,4 +1,4 @@
-use super::{FlightRecorder, Recorded, ring::Found};
+use super::{FlightRecorder, Recorded, recorder::OBSERVER, ring::Found};
 use crate::sync::Ordering;
 
 /// Hears the signals of a [`FlightRecorder`] in their order.
@@ -25,7 +25,7 @@ pub struct Observer {
 
 impl Observer {
     pub(super) fn new(recorder: FlightRecorder) -> Self {
-        recorder.0.listeners.fetch_add(1, Ordering::AcqRel);
+        recorder.0.listeners.fetch_add(OBSERVER, Ordering::SeqCst);
         let next = recorder.0.ring.end();
         Self {
             recorder,
@@ -40,8 +40,12 @@ impl Observer {
     /// Dropping the future loses no signal.
     pub async fn next(&mut self) -> Recorded {
         loop {
-            let shared = crate::sync::Arc::clone(&self.recorder.0);
-            let arrived = shared.arrived.notified();
+            if let Some(recorded) = self.try_next() {
+                return recorded;
+            }
+            let recorder = self.recorder.clone();
+            let _waiting = Waiting::at(&recorder);
+            let arrived = recorder.0.arrived.notified();
             if let Some(recorded) = self.try_next() {
                 return recorded;
             }
@@ -82,6 +86,25 @@ impl Observer {
 
 impl Drop for Observer {
     fn drop(&mut self) {
-        self.recorder.0.listeners.fetch_sub(1, Ordering::AcqRel);
+        self.recorder
+            .0
+            .listeners
+            .fetch_sub(OBSERVER, Ordering::AcqRel);
+    }
+}
+
+/// Tells those who record that somebody is to be woken.
+struct Waiting<'a>(&'a FlightRecorder);
+
+impl<'a> Waiting<'a> {
+    fn at(recorder: &'a FlightRecorder) -> Self {
+        recorder.0.waiting.fetch_add(1, Ordering::SeqCst);
+        Self(recorder)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    io::Write,
     sync::{LazyLock, Once},
 };
 
@@ -36,11 +37,16 @@ pub struct FlightRecorder(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     pub(super) ring: Ring<Recorded>,
     pub(super) arrived: Notify,
+    /// How many observers wait for a signal.
+    pub(super) waiting: AtomicUsize,
     clock: Clock,
-    /// How many want the signals: the observers, and the recorder itself while it is on.
+    /// Who wants the signals: [`ON`] while the recorder keeps them, and an [`OBSERVER`] for each.
     pub(super) listeners: AtomicUsize,
-    on: AtomicUsize,
 }
+
+/// In one number, so that nobody ever sees one half of a change.
+const ON: usize = 1;
+pub(super) const OBSERVER: usize = 2;
 
 impl FlightRecorder {
     /// How many signals the recorder of the process keeps.
@@ -58,9 +64,9 @@ impl FlightRecorder {
         Self(Arc::new(Shared {
             ring: Ring::new(capacity),
             arrived: Notify::new(),
+            waiting: AtomicUsize::new(0),
             clock,
-            listeners: AtomicUsize::new(1),
-            on: AtomicUsize::new(1),
+            listeners: AtomicUsize::new(ON),
         }))
     }
 
@@ -83,21 +89,21 @@ impl FlightRecorder {
     fn keep(&self, signal: Signal) {
         let at = self.0.clock.now();
         self.0.ring.push(|place| Recorded { signal, place, at });
-        self.0.arrived.notify_waiters();
+        // Waking takes a lock, so it is done only for an observer that waits. One that this does not
+        // see has yet to look into the ring a last time, and finds the signal there.
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            self.0.arrived.notify_waiters();
+        }
     }
 
     /// Stops recording, except for observers.
     pub fn switch_off(&self) {
-        if self.0.on.swap(0, Ordering::AcqRel) == 1 {
-            self.0.listeners.fetch_sub(1, Ordering::AcqRel);
-        }
+        self.0.listeners.fetch_and(!ON, Ordering::AcqRel);
     }
 
     /// Records again.
     pub fn switch_on(&self) {
-        if self.0.on.swap(1, Ordering::AcqRel) == 0 {
-            self.0.listeners.fetch_add(1, Ordering::AcqRel);
-        }
+        self.0.listeners.fetch_or(ON, Ordering::AcqRel);
     }
 
     /// The last signals, at most this many, the oldest first.
@@ -144,7 +150,8 @@ impl FlightRecorder {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
                 before(panic);
-                eprintln!("{}", recorder.log(100));
+                // A panic here would abort the process: nobody may be reading.
+                let _ = writeln!(std::io::stderr(), "{}", recorder.log(100));
             }));
         });
     }

@@ -1,9 +1,14 @@
 //! The ring behind the flight recorder.
 //!
 //! A writer takes the next place in the order with one atomic addition and writes into the slot of
-//! that place. It never waits: if somebody holds the slot at that moment, which takes a reader in the
-//! middle of a copy or a writer that slept for a whole lap, the entry is dropped and counted. The
-//! slots are mutexes only because `unsafe` is forbidden here; nobody ever blocks on one to write.
+//! that place. It never waits: if somebody holds the slot at that moment, which takes a reader that is
+//! a whole lap behind or a writer that slept for one, the entry is dropped and counted. A reader looks
+//! at a slot only when the entry it wants has been settled, so that one that keeps up is in nobody's
+//! way. The slots are mutexes only because `unsafe` is forbidden here; nobody ever blocks on one to
+//! write.
+//!
+//! The order is `SeqCst` where a writer decides whether anybody is to be woken: either it sees the
+//! observer or the observer sees its entry.
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
@@ -15,8 +20,10 @@ pub(crate) struct Ring<T> {
 
 struct Slot<T> {
     entry: Mutex<Option<(u64, T)>>,
-    /// One more than the last place whose entry was dropped here.
-    dropped: AtomicU64,
+    /// One more than the last place whose entry was written or dropped here.
+    settled: AtomicU64,
+    #[cfg(loom)]
+    steps: AtomicU64,
 }
 
 /// What a reader finds at a place in the order.
@@ -34,7 +41,9 @@ impl<T: Clone> Ring<T> {
     pub(crate) fn new(slots: usize) -> Self {
         let slot = || Slot {
             entry: Mutex::new(None),
-            dropped: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            #[cfg(loom)]
+            steps: AtomicU64::new(0),
         };
         Self {
             slots: (0..slots.max(1)).map(|_| slot()).collect(),
@@ -45,34 +54,30 @@ impl<T: Clone> Ring<T> {
 
     /// Adds an entry, made once its place in the order is known. Never waits.
     pub(crate) fn push(&self, make: impl FnOnce(u64) -> T) {
-        let place = self.next.fetch_add(1, Ordering::AcqRel);
+        let place = self.next.fetch_add(1, Ordering::SeqCst);
         let slot = self.slot(place);
-        let Some(mut entry) = slot.try_lock() else {
-            slot.dropped.fetch_max(place + 1, Ordering::AcqRel);
+        if !slot.write(place, make) {
             self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        // A writer that was overtaken by a whole lap must not hide the later entry.
-        if entry.as_ref().is_some_and(|(found, _)| *found > place) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
         }
-        *entry = Some((place, make(place)));
+        slot.settled.fetch_max(place + 1, Ordering::SeqCst);
     }
 
     pub(crate) fn at(&self, place: u64) -> Found<T> {
         let slot = self.slot(place);
-        match &*slot.lock() {
+        if slot.settled.load(Ordering::SeqCst) <= place {
+            return Found::NotYet;
+        }
+        let entry = slot.lock();
+        slot.step();
+        match &*entry {
             Some((found, entry)) if *found == place => Found::Entry(entry.clone()),
-            Some((found, _)) if *found > place => Found::Gone,
-            _ if slot.dropped.load(Ordering::Acquire) > place => Found::Gone,
-            _ => Found::NotYet,
+            _ => Found::Gone,
         }
     }
 
     /// The place that the next entry will have.
     pub(crate) fn end(&self) -> u64 {
-        self.next.load(Ordering::Acquire)
+        self.next.load(Ordering::SeqCst)
     }
 
     /// The first place that can still be there.
@@ -80,7 +85,7 @@ impl<T: Clone> Ring<T> {
         self.end().saturating_sub(self.slots.len() as u64)
     }
 
-    /// How many entries were dropped because their slot was held.
+    /// How many entries were dropped because their slot was held or already had a later one.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -92,6 +97,28 @@ impl<T: Clone> Ring<T> {
 }
 
 impl<T> Slot<T> {
+    /// Writes the entry unless somebody holds the slot.
+    fn write(&self, place: u64, make: impl FnOnce(u64) -> T) -> bool {
+        self.step();
+        let Some(mut entry) = self.try_lock() else {
+            return false;
+        };
+        // A writer that was overtaken by a whole lap must not hide the later entry.
+        if entry.as_ref().is_some_and(|(found, _)| *found > place) {
+            return false;
+        }
+        self.step();
+        *entry = Some((place, make(place)));
+        true
+    }
+
+    /// The model checker swaps only steps that touch the same thing: with one before a slot is tried
+    /// and one while it is held, it also finds slots held.
+    fn step(&self) {
+        #[cfg(loom)]
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<(u64, T)>> {
         self.entry
             .lock()

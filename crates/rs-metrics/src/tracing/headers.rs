@@ -53,7 +53,8 @@ fn correlation_in(headers: &HeaderMap) -> Correlation {
 
 /// The trace id of `00-<trace id>-<span id>-<flags>`.
 fn trace_id(parent: &str) -> Option<Correlation> {
-    let id = parent.split('-').nth(1).filter(|id| id.len() == 32)?;
+    let is_id = |id: &&str| id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let id = parent.split('-').nth(1).filter(is_id)?;
     Correlation::from_bits(u128::from_str_radix(id, 16).ok()?)
 }
 

@@ -16,12 +16,13 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
 use rs_core::Share;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::Registry;
 
 use super::TracingError;
+use crate::background::Background;
 
 /// How long one batch may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,16 +56,18 @@ impl Export {
             .enable_all()
             .build()
             .map_err(failed)?;
+        let client = Client::on(runtime.handle().clone());
+        let runtime = Background::new(runtime);
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Client::on(runtime.handle().clone()))
+            .with_http_client(client)
             .with_endpoint(format!(
                 "{}/v1/traces",
                 self.collector.trim_end_matches('/')
             ))
             .with_timeout(PATIENCE)
             .build()
-            .map_err(failed)?;
+            .map_err(|error| failed(format!("to `{}`: {error}", self.collector)))?;
         let attributes = self.resource.into_iter();
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
@@ -83,7 +86,7 @@ impl Export {
             layer,
             Exporting {
                 provider,
-                runtime: Some(runtime),
+                _runtime: runtime,
             },
         ))
     }
@@ -97,16 +100,13 @@ fn failed(error: impl fmt::Display) -> TracingError {
 #[derive(Debug)]
 pub(super) struct Exporting {
     provider: SdkTracerProvider,
-    runtime: Option<Runtime>,
+    _runtime: Background,
 }
 
 impl Drop for Exporting {
     fn drop(&mut self) {
         // A collector that is away must not keep the process from ending; its own log line says so.
         let _ = self.provider.shutdown_with_timeout(PATIENCE);
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -1,8 +1,16 @@
-use std::fmt;
+use std::{
+    fmt,
+    io::{IsTerminal, stderr},
+};
 
 use tracing_subscriber::{
-    Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt,
+    Layer, Registry,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
+
+use super::span;
 
 /// Sets up the logs and spans of the process; see [`Tracing::install`].
 #[derive(Debug, Clone)]
@@ -52,6 +60,9 @@ impl Tracing {
     }
 
     /// What is logged and traced: a level, or levels by target, like `info,hyper=warn`.
+    ///
+    /// The spans of calls ([`call_span`](super::call_span)) are kept whatever the level, because they
+    /// carry the correlation id into warnings and errors; `rs_metrics::call=off` drops them as well.
     pub fn filter(mut self, filter: impl Into<String>) -> Self {
         self.filter = filter.into();
         self
@@ -86,10 +97,8 @@ impl Tracing {
     /// # Errors
     /// When other code did it before, the filter cannot be read, or the exporter cannot be built.
     pub fn install(self) -> Result<Traced, TracingError> {
-        let targets: Targets = self
-            .filter
-            .parse()
-            .map_err(|error| TracingError::Filter(format!("`{}`: {error}", self.filter)))?;
+        let targets = targets(&self.filter)
+            .map_err(|problem| TracingError::Filter(format!("`{}`: {problem}", self.filter)))?;
         let mut layers: Vec<BoxedLayer> = Vec::new();
         layers.extend(self.logs.layer(targets.clone()));
         #[cfg(feature = "otel")]
@@ -112,9 +121,40 @@ impl Tracing {
     }
 }
 
+/// Stricter than the type's own parser, which takes a misspelt level for a target to trace all of.
+fn targets(filter: &str) -> Result<Targets, String> {
+    let level = |text: &str| {
+        let text = text.trim();
+        // The level's own parser takes nothing for `error`.
+        let level = text
+            .parse::<LevelFilter>()
+            .ok()
+            .filter(|_| !text.is_empty());
+        level.ok_or_else(|| {
+            format!("`{text}` is no level; there are off, error, warn, info, debug and trace")
+        })
+    };
+    let word = |text: &'_ str| match text.split_whitespace().collect::<Vec<_>>()[..] {
+        [word] => Ok(word.to_owned()),
+        _ => Err(format!("`{text}` is no target")),
+    };
+    let mut targets = Targets::new().with_target(span::TARGET, LevelFilter::INFO);
+    for part in filter.split(',') {
+        targets = match part.split_once('=') {
+            None => targets.with_default(level(part)?),
+            Some((target, text)) => targets.with_target(word(target)?, level(text)?),
+        };
+    }
+    Ok(targets)
+}
+
 impl Logs {
     fn layer(self, targets: Targets) -> Option<BoxedLayer> {
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let colours = stderr().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|unwanted| unwanted.is_empty());
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(stderr)
+            .with_ansi(colours);
         match self {
             Self::Json => {
                 let lines = lines.json().flatten_event(true).with_current_span(false);
@@ -135,7 +175,9 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// Hands over the spans that wait, and ends the export. Waits for the collector up to five seconds.
+    /// Hands over the spans that wait, and ends the export. Blocks the thread until the collector has
+    /// them, for up to five seconds; dropping it does the same. The export runs on threads of its own,
+    /// so both may be done in async code.
     pub fn shutdown(self) {
         drop(self);
     }

@@ -1,12 +1,16 @@
 use rs_core::Call;
 use tracing::{Span, field::Empty};
 
+/// What filters know these spans by.
+pub(super) const TARGET: &str = "rs_metrics::call";
+
 /// A span for a call, named after it, carrying its correlation id and the number of the attempt.
 ///
 /// A span costs about a microsecond, sampled or not: use it for what takes longer than that.
 #[must_use]
 pub fn call_span(call: &Call) -> Span {
     let span = tracing::info_span!(
+        target: TARGET,
         "call",
         otel.name = call.name().as_str(),
         call = call.name().as_str(),
