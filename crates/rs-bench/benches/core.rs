@@ -126,7 +126,7 @@ fn stacks(bench: &mut Bench) {
                 }
             });
         })
-        .peer_in_batches("tower, timeout + concurrency limit", |count| {
+        .peer_in_batches("tower, two parts, one per thread", |count| {
             let mut service = ServiceBuilder::new()
                 .timeout(Duration::from_secs(1))
                 .concurrency_limit(64)

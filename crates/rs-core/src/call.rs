@@ -1,12 +1,14 @@
 use std::{
     cell::Cell,
+    fmt,
     hash::{Hash, Hasher},
     num::NonZeroU64,
+    str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use crate::{Clock, Correlation, Deadline, Name, hash};
+use crate::{Clock, ConfigError, Correlation, Deadline, Name, hash};
 
 /// What every policy and the operation know about a call.
 ///
@@ -269,4 +271,43 @@ pub enum Criticality {
     Critical,
     /// Serious harm when it fails.
     CriticalPlus,
+}
+
+impl Criticality {
+    /// All classes, the least important first.
+    pub const ALL: [Self; 4] = [
+        Self::Sheddable,
+        Self::SheddablePlus,
+        Self::Critical,
+        Self::CriticalPlus,
+    ];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sheddable => "SHEDDABLE",
+            Self::SheddablePlus => "SHEDDABLE_PLUS",
+            Self::Critical => "CRITICAL",
+            Self::CriticalPlus => "CRITICAL_PLUS",
+        }
+    }
+}
+
+impl fmt::Display for Criticality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Criticality {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let named = |class: &Self| class.as_str().eq_ignore_ascii_case(text.trim());
+        Self::ALL
+            .into_iter()
+            .find(named)
+            .ok_or_else(|| ConfigError::unknown("criticality", text, Self::ALL.map(Self::as_str)))
+    }
 }

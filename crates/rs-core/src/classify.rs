@@ -3,7 +3,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use crate::{FlightRecorder, Outcome, Severity, SignalKind};
+use crate::{Call, FlightRecorder, Outcome, Severity, Signal, SignalKind};
 
 /// Decides from a result what it says about the dependency.
 ///
@@ -34,6 +34,13 @@ use crate::{FlightRecorder, Outcome, Severity, SignalKind};
 pub trait Classify<T, E>: Send + Sync {
     /// What this result says about the dependency.
     fn classify(&self, result: Result<&T, &E>) -> Outcome;
+
+    /// What this result of this call says, for classifiers to which the call matters: its attempt,
+    /// whether it is safe to repeat. By default it does not.
+    fn classify_for(&self, call: &Call, result: Result<&T, &E>) -> Outcome {
+        let _ = call;
+        self.classify(result)
+    }
 }
 
 impl<T, E, F> Classify<T, E> for F
@@ -47,7 +54,6 @@ where
 
 /// The default: `Ok` is a success, `Err` a transient failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ByResult;
 
 impl<T, E> Classify<T, E> for ByResult {
@@ -65,17 +71,28 @@ pub struct Contained<C>(pub(crate) C);
 
 impl<T, E, C: Classify<T, E>> Classify<T, E> for Contained<C> {
     fn classify(&self, result: Result<&T, &E>) -> Outcome {
-        catch_unwind(AssertUnwindSafe(|| self.0.classify(result))).unwrap_or_else(|panic| {
-            FlightRecorder::global().record(|| {
-                let signal = PANICKED.signal("classifier");
-                match message(&*panic) {
-                    Some(message) => signal.noting(message),
-                    None => signal,
-                }
-            });
-            Outcome::TRANSIENT
-        })
+        contain(|| self.0.classify(result), |signal| signal)
     }
+
+    fn classify_for(&self, call: &Call, result: Result<&T, &E>) -> Outcome {
+        contain(
+            || self.0.classify_for(call, result),
+            |signal| signal.during(call),
+        )
+    }
+}
+
+fn contain(classify: impl FnOnce() -> Outcome, about: impl FnOnce(Signal) -> Signal) -> Outcome {
+    catch_unwind(AssertUnwindSafe(classify)).unwrap_or_else(|panic| {
+        FlightRecorder::global().record(|| {
+            let signal = about(PANICKED.signal("classifier"));
+            match message(&*panic) {
+                Some(message) => signal.noting(message),
+                None => signal,
+            }
+        });
+        Outcome::TRANSIENT
+    })
 }
 
 fn message(panic: &(dyn Any + Send)) -> Option<&str> {

@@ -232,10 +232,10 @@ impl<O: Operation> Cloakroom<'_, O> {
     }
 
     /// What the result says, asked of the operation without holding the lock.
-    fn classify_held(&self, held: &Held) -> Outcome {
+    fn classify_held(&self, call: &Call, held: &Held) -> Outcome {
         match self.take(held) {
             Some(result) => {
-                let outcome = self.operation.classify(&result);
+                let outcome = self.operation.classify(call, &result);
                 self.put_back(held, result);
                 outcome
             }
@@ -246,7 +246,7 @@ impl<O: Operation> Cloakroom<'_, O> {
 
 trait DynOperation: Send + Sync {
     fn attempt_dyn<'a>(&'a self, call: &'a Call) -> Boxed<'a, Result<Held, Failure<Held>>>;
-    fn classify_dyn(&self, result: &Result<Held, Failure<Held>>) -> Outcome;
+    fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome;
 }
 
 impl<O: Operation> DynOperation for Cloakroom<'_, O> {
@@ -264,13 +264,17 @@ impl<O: Operation> DynOperation for Cloakroom<'_, O> {
         })
     }
 
-    fn classify_dyn(&self, result: &Result<Held, Failure<Held>>) -> Outcome {
+    fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {
         match result {
-            Ok(held) | Err(Failure::Operation { error: held, .. }) => self.classify_held(held),
-            Err(Failure::Rejected(why)) => self.operation.classify(&Err(Failure::Rejected(*why))),
-            Err(Failure::TimedOut(limit)) => {
-                self.operation.classify(&Err(Failure::TimedOut(*limit)))
+            Ok(held) | Err(Failure::Operation { error: held, .. }) => {
+                self.classify_held(call, held)
             }
+            Err(Failure::Rejected(why)) => {
+                self.operation.classify(call, &Err(Failure::Rejected(*why)))
+            }
+            Err(Failure::TimedOut(limit)) => self
+                .operation
+                .classify(call, &Err(Failure::TimedOut(*limit))),
         }
     }
 }
@@ -295,8 +299,8 @@ impl DynOperation for Rest<'_> {
         })
     }
 
-    fn classify_dyn(&self, result: &Result<Held, Failure<Held>>) -> Outcome {
-        self.operation.classify_dyn(result)
+    fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {
+        self.operation.classify_dyn(call, result)
     }
 }
 
@@ -308,8 +312,8 @@ impl Operation for Rest<'_> {
         self.attempt_dyn(call).await
     }
 
-    fn classify(&self, result: &Result<Held, Failure<Held>>) -> Outcome {
-        self.classify_dyn(result)
+    fn classify(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {
+        self.classify_dyn(call, result)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{ByResult, Call, Classify, Ending, Failure, Permit, Rejection};
+use crate::{Call, Classify, Ending, Failure, Permit, Rejection};
 
 /// Admits or refuses a call, and hears how it ended: a breaker, a bulkhead, a rate limit.
 ///
@@ -89,19 +89,21 @@ pub trait Guard: Send + Sync {
         }
     }
 
-    /// Calls a blocking operation under this guard; an `Err` counts as a transient failure.
+    /// Calls a blocking operation under this guard, judged by this classifier; [`ByResult`](crate::ByResult) takes every
+    /// `Err` for a transient failure. It does not wait for a place: that would block the thread.
     ///
     /// # Errors
     /// [`Failure::Rejected`] when the guard refuses, else the operation's own error.
     fn call_blocking<T, E>(
         &self,
         call: impl Into<Call>,
+        classify: &impl Classify<T, E>,
         operation: impl FnOnce(Call) -> Result<T, E>,
     ) -> Result<T, Failure<E>> {
         let call = call.into();
         let permit = self.try_admit(&call)?;
         let result = operation(call);
-        permit.finish(ByResult.classify(result.as_ref()));
+        permit.finish(classify.classify_for(&call, result.as_ref()));
         result.map_err(|error| Failure::Operation {
             error,
             attempts: call.attempt(),

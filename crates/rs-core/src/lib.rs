@@ -135,7 +135,7 @@ pub use name::{BoundedNames, Name};
 pub use operation::{Operation, OperationFn, operation};
 pub use outcome::{Ending, Fault, FaultKind, Outcome};
 pub use permit::Permit;
-pub use policy::Policy;
+pub use policy::{Policy, Shared};
 pub use rejection::{Reason, Rejection};
 pub use signal::{FlightRecorder, Observer, Recorded, Severity, Signal, SignalKind};
 pub use stripe::Striped;

@@ -18,9 +18,10 @@ pub trait Operation: Send + Sync {
         call: &Call,
     ) -> impl Future<Output = Result<Self::Output, Failure<Self::Error>>> + Send;
 
-    /// What a result says about the dependency. A rejection by a guard further in says nothing; a
+    /// What a result of this call says about the dependency. A rejection by a guard further in says nothing; a
     /// time limit that ended an attempt counts as a failure.
-    fn classify(&self, result: &Result<Self::Output, Failure<Self::Error>>) -> Outcome;
+    fn classify(&self, call: &Call, result: &Result<Self::Output, Failure<Self::Error>>)
+    -> Outcome;
 }
 
 /// An operation from a closure, judged by [`ByResult`] unless [`OperationFn::classified`] says
@@ -109,10 +110,10 @@ where
     }
 
     #[inline]
-    fn classify(&self, result: &Result<T, Failure<E>>) -> Outcome {
+    fn classify(&self, call: &Call, result: &Result<T, Failure<E>>) -> Outcome {
         match result {
-            Ok(value) => self.classify.classify(Ok(value)),
-            Err(Failure::Operation { error, .. }) => self.classify.classify(Err(error)),
+            Ok(value) => self.classify.classify_for(call, Ok(value)),
+            Err(Failure::Operation { error, .. }) => self.classify.classify_for(call, Err(error)),
             Err(Failure::TimedOut(_)) => Fault::timed_out().into(),
             Err(Failure::Rejected(_)) => Outcome::Ignored,
         }

@@ -148,7 +148,7 @@ pub enum Ending {
         /// the time and is not told it reads its own clock.
         elapsed: Option<Duration>,
     },
-    /// The permit was dropped: the caller went away. Neither success nor failure.
+    /// The permit was dropped: the caller went away, or panicked. Neither success nor failure.
     Cancelled,
 }
 

@@ -1,4 +1,4 @@
-use std::future::Future;
+use std::{future::Future, ops::Deref, sync::Arc};
 
 use crate::{Call, Failure, Guard, Operation, guarded::Guarded, operation};
 
@@ -25,7 +25,7 @@ use crate::{Call, Failure, Guard, Operation, guarded::Guarded, operation};
 /// as a fallback does, implements it for that result alone.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no policy for results of `{T}` and `{E}`",
-    note = "guards are policies, and so are tuples of up to eight policies"
+    note = "guards are policies, and so are tuples of up to eight policies; an `Arc` of a policy that is no guard is wrapped in `Shared`"
 )]
 pub trait Policy<T, E>: Send + Sync {
     /// Runs the operation under this policy.
@@ -76,9 +76,68 @@ where
     where
         O: Operation<Output = T, Error = E>,
     {
-        Guarded::new(self, self.enter(call), operation, || {
+        Guarded::new(self, call, self.enter(call), operation, || {
             operation.attempt(call)
         })
+    }
+}
+
+/// A policy that several own; a guard needs no such wrapper, an `Arc` of one is a guard.
+///
+/// ```
+/// use rs_core::{Policy, Shared};
+/// # use rs_core::{Call, Ending, Guard, Rejection};
+/// # struct Open;
+/// # impl Guard for Open { type Ticket = (); fn try_enter(&self, _: &Call) -> Result<(), Rejection> { Ok(()) } fn leave(&self, (): (), _: Ending) {} }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let (retry, payments, inventory) = (Open, Open, Open);
+/// let retry = Shared::new(retry);
+/// let to_payments = (retry.clone(), payments);
+/// let to_inventory = (retry, inventory);
+/// # let answer = to_payments.call("charge", async |_call| Ok::<_, std::io::Error>(1)).await;
+/// # assert_eq!(answer.unwrap(), 1);
+/// # let _ = to_inventory;
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Shared<P: ?Sized>(Arc<P>);
+
+impl<P> Shared<P> {
+    /// This policy, to be owned by several.
+    pub fn new(policy: P) -> Self {
+        Self(Arc::new(policy))
+    }
+}
+
+impl<P: ?Sized> Clone for Shared<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: ?Sized> Deref for Shared<P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        &self.0
+    }
+}
+
+impl<T, E, P: Policy<T, E>> Policy<T, E> for Shared<P>
+where
+    T: Send,
+    E: Send,
+{
+    #[inline]
+    fn run<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<T, Failure<E>>> + Send
+    where
+        O: Operation<Output = T, Error = E>,
+    {
+        self.0.run(call, operation)
     }
 }
 
@@ -105,8 +164,12 @@ where
     }
 
     #[inline]
-    fn classify(&self, result: &Result<O::Output, Failure<O::Error>>) -> crate::Outcome {
-        self.operation.classify(result)
+    fn classify(
+        &self,
+        call: &Call,
+        result: &Result<O::Output, Failure<O::Error>>,
+    ) -> crate::Outcome {
+        self.operation.classify(call, result)
     }
 }
 

@@ -214,8 +214,10 @@ impl Serialize for Signal {
 
 impl Serialize for Recorded {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2))?;
+        let ago = Clock::default().now().saturating_duration_since(self.at);
+        let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("place", &self.place)?;
+        map.serialize_entry("ago", &humane::show_duration(ago).to_string())?;
         map.serialize_entry("signal", &self.signal)?;
         map.end()
     }

@@ -25,10 +25,10 @@ pub struct Striped<T> {
     stripes: Box<[Padded<T>]>,
 }
 
-// Two lines, because the prefetcher fetches them in pairs.
+/// On cache lines of its own: two, because the prefetcher fetches them in pairs.
 #[repr(align(128))]
 #[derive(Debug, Clone)]
-struct Padded<T>(T);
+pub(crate) struct Padded<T>(pub(crate) T);
 
 impl<T> Striped<T> {
     /// As many values as there are processors, up to 64, rounded up to a power of two.
@@ -44,9 +44,9 @@ impl<T> Striped<T> {
         Self::with_count((*PROCESSORS).min(limit), make)
     }
 
-    /// This many values, rounded up to a power of two and at least one.
+    /// This many values, from 1 to 1024, rounded up to a power of two.
     pub fn with_count(count: usize, mut make: impl FnMut() -> T) -> Self {
-        let count = count.max(1).next_power_of_two();
+        let count = count.clamp(1, 1024).next_power_of_two();
         let stripes = (0..count).map(|_| Padded(make())).collect();
         Self { stripes }
     }

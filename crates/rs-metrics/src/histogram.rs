@@ -99,6 +99,16 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// Values that were counted elsewhere; `None` unless there is one count more than bounds.
+    #[must_use]
+    pub fn new(bounds: &'static [f64], counts: Vec<u64>, sum: f64) -> Option<Self> {
+        (counts.len() == bounds.len() + 1).then_some(Self {
+            bounds,
+            counts,
+            sum,
+        })
+    }
+
     /// How many values there were.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -36,6 +36,7 @@ use crate::{
 pub struct Exporter {
     registry: Registry,
     buckets: &'static [f64],
+    with_facade: bool,
     address: Option<String>,
 }
 
@@ -54,6 +55,7 @@ impl Exporter {
         Self {
             registry: Registry::global().clone(),
             buckets: LATENCY,
+            with_facade: true,
             address: None,
         }
     }
@@ -76,6 +78,12 @@ impl Exporter {
         self
     }
 
+    /// Leaves the `metrics` facade alone: for a process whose facade has another recorder already.
+    pub const fn without_facade(mut self) -> Self {
+        self.with_facade = false;
+        self
+    }
+
     /// Sets everything up: the recorder of the `metrics` facade, with histograms that can be added up
     /// over instances, its upkeep, and the server if one was asked for. It needs no runtime.
     ///
@@ -92,13 +100,10 @@ impl Exporter {
             return Err(InstallError::Twice { first });
         }
         let server = self.address.as_deref().map(Server::bind).transpose()?;
-        let recorder = PrometheusBuilder::new()
-            .set_buckets(self.buckets)
-            .map_err(|_| InstallError::NoBuckets)?
-            .with_recommended_naming(true)
-            .build_recorder();
-        let facade = recorder.handle();
-        metrics::set_global_recorder(recorder).map_err(|_| InstallError::OtherRecorder)?;
+        let facade = match self.with_facade {
+            true => Some(record_the_facade(self.buckets)?),
+            false => None,
+        };
         *first = Some(here);
 
         let exported = Exported {
@@ -112,6 +117,17 @@ impl Exporter {
         keep_up(exported.page.clone(), server)?;
         Ok(exported)
     }
+}
+
+fn record_the_facade(buckets: &[f64]) -> Result<PrometheusHandle, InstallError> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(buckets)
+        .map_err(|_| InstallError::NoBuckets)?
+        .with_recommended_naming(true)
+        .build_recorder();
+    let facade = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|_| InstallError::OtherRecorder)?;
+    Ok(facade)
 }
 
 /// The metrics of the process, set up.
@@ -138,7 +154,7 @@ impl Exported {
 #[derive(Clone)]
 pub(crate) struct Page {
     registry: Registry,
-    facade: PrometheusHandle,
+    facade: Option<PrometheusHandle>,
     /// The names that both have, each of which is counted once.
     clashes: Arc<Mutex<BTreeSet<&'static str>>>,
 }
@@ -147,8 +163,9 @@ impl Page {
     pub(crate) fn render(&self) -> String {
         let all = self.registry.gather();
         let mut page = page_of(&all);
+        let facade = self.facade.as_ref().map(PrometheusHandle::render);
         // The facade's page has a blank line after each metric, and nowhere else.
-        for metric in self.facade.render().split_inclusive("\n\n") {
+        for metric in facade.unwrap_or_default().split_inclusive("\n\n") {
             match declared(&all, metric) {
                 // Prometheus refuses a page that says twice what a name is.
                 Some(name) => self.count_clash(name),
@@ -186,24 +203,28 @@ impl fmt::Debug for Page {
 /// How often the facade's samples are folded into buckets: each costs 15 bytes until then.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Starts the thread that does the upkeep and serves the page, for as long as the process lives.
+/// Starts the threads that do the upkeep and serve the page, for as long as the process lives.
 fn keep_up(page: Page, server: Option<Server>) -> Result<(), InstallError> {
     let observed = observe_the_process(&page.registry);
-    thread::Builder::new()
-        .name("rs-metrics".to_owned())
-        .spawn(move || {
-            let _observed = observed;
-            let upkeep = || page.facade.run_upkeep();
-            match server {
-                Some(server) => server.run(&page, UPKEEP, upkeep),
-                None => loop {
-                    thread::sleep(UPKEEP);
-                    upkeep();
-                },
+    let facade = page.facade.clone();
+    start_thread("rs-metrics", move || {
+        let _observed = observed;
+        loop {
+            thread::sleep(UPKEEP);
+            if let Some(facade) = &facade {
+                facade.run_upkeep();
             }
-        })
-        .map(drop)
-        .map_err(InstallError::Io)
+        }
+    })?;
+    match server {
+        Some(server) => start_thread("rs-metrics-http", move || server.run(page)),
+        None => Ok(()),
+    }
+}
+
+fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), InstallError> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(run).map(drop).map_err(InstallError::Io)
 }
 
 fn observe_the_process(registry: &Registry) -> [Observed; 2] {

@@ -295,7 +295,7 @@ impl<K: Kind, L: LabelSet, const N: usize> Describe for Metric<K, L, N> {
     }
 }
 
-/// The names of an instance, one for each open label: `()`, a name, or a pair of names.
+/// The names of an instance, one for each open label: `()`, a name, or a tuple of up to three.
 pub trait Instance<const N: usize> {
     /// The names.
     fn names(self) -> [Name; N];
@@ -316,5 +316,11 @@ impl<A: Into<Name>> Instance<1> for A {
 impl<A: Into<Name>, B: Into<Name>> Instance<2> for (A, B) {
     fn names(self) -> [Name; 2] {
         [self.0.into(), self.1.into()]
+    }
+}
+
+impl<A: Into<Name>, B: Into<Name>, C: Into<Name>> Instance<3> for (A, B, C) {
+    fn names(self) -> [Name; 3] {
+        [self.0.into(), self.1.into(), self.2.into()]
     }
 }

@@ -33,8 +33,8 @@ struct Entry {
 enum Source {
     /// What was counted through handles.
     Bound(Arc<dyn Bound>),
-    /// What somebody says who counts in a state of their own.
-    Observed(Arc<Read>),
+    /// What those say who count in a state of their own; the newest, who is last, is believed.
+    Observed(Vec<Arc<Read>>),
 }
 
 type Read = dyn Fn(usize) -> Option<Reading> + Send + Sync;
@@ -52,9 +52,10 @@ impl Source {
     fn read(&self, place: usize) -> Result<Option<Reading>, Panicked> {
         match self {
             Self::Bound(bound) => Ok(bound.read(place)),
-            Self::Observed(read) => {
-                catch_unwind(AssertUnwindSafe(|| read(place))).map_err(|_| Panicked)
-            }
+            Self::Observed(readers) => match readers.last() {
+                Some(read) => catch_unwind(AssertUnwindSafe(|| read(place))).map_err(|_| Panicked),
+                None => Ok(None),
+            },
         }
     }
 
@@ -80,12 +81,14 @@ pub struct Observed {
 impl Drop for Observed {
     fn drop(&mut self) {
         let mut entries = self.registry.entries();
-        if let Some(entry) = entries.get_mut(self.metric)
-            && let Some(source) = entry.instances.get(&self.instance)
-            && let Source::Observed(read) = &**source
-            && Arc::ptr_eq(read, &self.read)
-        {
-            entry.instances.remove(&self.instance);
+        let Some(entry) = entries.get_mut(self.metric) else {
+            return;
+        };
+        let mut readers = entry.readers(&self.instance);
+        let all = readers.len();
+        readers.retain(|read| !Arc::ptr_eq(read, &self.read));
+        if readers.len() < all {
+            entry.read_from(self.instance.clone(), readers);
         }
     }
 }
@@ -215,8 +218,9 @@ impl Registry {
         if known.is_some_and(|source| matches!(**source, Source::Bound(_))) {
             return Some(&CONFLICTS);
         }
-        let source = Arc::new(Source::Observed(Arc::clone(read)));
-        entry.instances.insert(instance, source);
+        let mut readers = entry.readers(&instance);
+        readers.push(Arc::clone(read));
+        entry.read_from(instance, readers);
         None
     }
 
@@ -314,6 +318,23 @@ impl Entry {
             .description
             .is_the_same_metric(&description)
             .then_some(entry)
+    }
+
+    /// Those who say what this instance says.
+    fn readers(&self, instance: &[Name]) -> Vec<Arc<Read>> {
+        match self.instances.get(instance).map(|source| &**source) {
+            Some(Source::Observed(readers)) => readers.clone(),
+            Some(Source::Bound(_)) | None => Vec::new(),
+        }
+    }
+
+    fn read_from(&mut self, instance: Vec<Name>, readers: Vec<Arc<Read>>) {
+        if readers.is_empty() {
+            self.instances.remove(&instance);
+        } else {
+            let source = Arc::new(Source::Observed(readers));
+            self.instances.insert(instance, source);
+        }
     }
 
     /// The instance under which these names are exported, and whether that is `other`.

@@ -21,7 +21,7 @@ use rs_core::Clock;
 use tokio::{
     net::TcpStream,
     runtime::Builder,
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinSet, spawn_blocking},
 };
 
 use crate::{
@@ -36,6 +36,10 @@ pub(crate) struct Server {
 }
 
 static CLOCK: Clock = Clock::tokio();
+
+/// So many pages are rendered at once. An observer that is slow to say its number keeps one of these
+/// threads, not the one that accepts.
+const RENDERERS: usize = 4;
 
 /// More connections than this at once have to take turns.
 const CONNECTIONS: usize = 64;
@@ -58,6 +62,8 @@ impl Server {
         Ok(Self {
             address: listener.local_addr().map_err(refused)?,
             runtime: Builder::new_current_thread()
+                .max_blocking_threads(RENDERERS)
+                .thread_name("rs-metrics-page")
                 .enable_all()
                 .build()
                 .map(Background::new)
@@ -70,25 +76,14 @@ impl Server {
         self.address
     }
 
-    /// Serves for ever, and does the upkeep in between.
-    pub(crate) fn run(self, page: &Page, every: Duration, upkeep: impl Fn()) {
+    /// Serves for ever.
+    pub(crate) fn run(self, page: Page) {
         let Self {
             listener, runtime, ..
         } = self;
-        let Some(runtime) = runtime.runtime() else {
-            return;
-        };
-        runtime.block_on(async {
-            let mut timer = tokio::time::interval(every);
-            let accept = accept(listener, page.clone());
-            tokio::pin!(accept);
-            loop {
-                tokio::select! {
-                    () = &mut accept => return,
-                    _ = timer.tick() => upkeep(),
-                }
-            }
-        });
+        if let Some(runtime) = runtime.runtime() {
+            runtime.block_on(accept(listener, page));
+        }
     }
 }
 
@@ -149,8 +144,16 @@ impl Connections {
 
 fn serve(stream: TcpStream, page: Page) -> impl Future<Output = ()> + Send {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&request, &page);
-        async move { Ok::<_, Infallible>(response) }
+        let page = page.clone();
+        let answered = spawn_blocking(move || answer(&request, &page));
+        async move {
+            let response = answered.await.unwrap_or_else(|_| {
+                let mut response = Response::new(Full::from("the page could not be rendered\n"));
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            });
+            Ok::<_, Infallible>(response)
+        }
     });
     async move {
         // What goes wrong on a connection is the scraper's to see.

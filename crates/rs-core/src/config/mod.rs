@@ -9,7 +9,9 @@ pub use error::{ConfigError, ConfigProblem};
 #[cfg(feature = "serde")]
 pub use read::read;
 
-use std::{fmt::Display, ops::RangeInclusive};
+use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+
+use crate::humane::write_duration;
 
 /// This value, if it is in the range.
 ///
@@ -35,6 +37,34 @@ pub fn in_range<V: PartialOrd + Display>(
     }
     let allowed = format!("{} to {}", allowed.start(), allowed.end());
     Err(ConfigError::out_of_range(value, &allowed).in_field(field))
+}
+
+/// This time, if it is in the range.
+///
+/// # Errors
+/// [`ConfigProblem::OutOfRange`], naming the field, the time and the range.
+///
+/// ```
+/// use rs_core::config;
+/// use std::time::Duration;
+///
+/// let (least, most) = (Duration::from_millis(10), Duration::from_secs(60));
+/// assert_eq!(
+///     config::time_in_range("wait", Duration::ZERO, least..=most).unwrap_err().to_string(),
+///     "wait: 0s is out of range; allowed: 10ms to 1m",
+/// );
+/// ```
+pub fn time_in_range(
+    field: &str,
+    time: Duration,
+    allowed: RangeInclusive<Duration>,
+) -> Result<Duration, ConfigError> {
+    if allowed.contains(&time) {
+        return Ok(time);
+    }
+    let (least, most) = (allowed.start(), allowed.end());
+    let allowed = format!("{} to {}", write_duration(*least), write_duration(*most));
+    Err(ConfigError::out_of_range(write_duration(time), &allowed).in_field(field))
 }
 
 /// The member of the list that has this name.

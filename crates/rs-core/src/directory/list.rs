@@ -1,9 +1,11 @@
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use super::{Action, ControlError, Inspect, Mandate, Snapshot};
+use crate::Value;
 
 /// Every named thing of the process that can be looked at and steered.
 ///
@@ -80,7 +82,8 @@ impl Directory {
         list.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// What everything looks like now.
+    /// What everything looks like now. One that panics when it is asked shows that, and spoils nothing
+    /// for the others.
     #[must_use]
     pub fn snapshots(&self) -> Vec<Snapshot> {
         self.list()
@@ -88,7 +91,8 @@ impl Directory {
             .map(|entry| Snapshot {
                 kind: entry.kind(),
                 name: entry.name(),
-                state: entry.snapshot(),
+                state: catch_unwind(AssertUnwindSafe(|| entry.snapshot()))
+                    .unwrap_or_else(|_| Value::map([("panicked", Value::Bool(true))])),
             })
             .collect()
     }

@@ -51,7 +51,7 @@ impl Signal {
         self
     }
 
-    /// The same signal, with the numbers that a rejection was decided by.
+    /// The same signal, with what a rejection observed, in the rejection's generation.
     pub fn rejecting(self, rejection: &Rejection) -> Self {
         let generation = rejection.generation();
         let signal = match (rejection.reason().measure(), rejection.observed()) {

@@ -10,11 +10,14 @@
 //! The order is `SeqCst` where a writer decides whether anybody is to be woken: either it sees the
 //! observer or the observer sees its entry.
 
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::{
+    stripe::Padded,
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+};
 
 pub(crate) struct Ring<T> {
-    slots: Box<[Slot<T>]>,
-    next: AtomicU64,
+    slots: Box<[Padded<Slot<T>>]>,
+    next: Padded<AtomicU64>,
     lost: AtomicU64,
 }
 
@@ -46,15 +49,15 @@ impl<T: Clone> Ring<T> {
             steps: AtomicU64::new(0),
         };
         Self {
-            slots: (0..slots.max(1)).map(|_| slot()).collect(),
-            next: AtomicU64::new(0),
+            slots: (0..slots.max(1)).map(|_| Padded(slot())).collect(),
+            next: Padded(AtomicU64::new(0)),
             lost: AtomicU64::new(0),
         }
     }
 
     /// Adds an entry, made once its place in the order is known. Never waits.
     pub(crate) fn push(&self, make: impl FnOnce(u64) -> T) {
-        let place = self.next.fetch_add(1, Ordering::SeqCst);
+        let place = self.next.0.fetch_add(1, Ordering::SeqCst);
         let slot = self.slot(place);
         if !slot.write(place, make) {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -77,7 +80,7 @@ impl<T: Clone> Ring<T> {
 
     /// The place that the next entry will have.
     pub(crate) fn end(&self) -> u64 {
-        self.next.load(Ordering::SeqCst)
+        self.next.0.load(Ordering::SeqCst)
     }
 
     /// The first place that can still be there.
@@ -92,7 +95,7 @@ impl<T: Clone> Ring<T> {
 
     fn slot(&self, place: u64) -> &Slot<T> {
         // The remainder keeps the index inside: there is at least one slot.
-        &self.slots[(place % self.slots.len() as u64) as usize]
+        &self.slots[(place % self.slots.len() as u64) as usize].0
     }
 }
 

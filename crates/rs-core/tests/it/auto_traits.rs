@@ -94,6 +94,7 @@ fn every_public_type() {
         Recorded: "Send Sync Unpin Clone";
         Rejection: "Send Sync Unpin Copy Clone";
         RoutingKey: "Send Sync Unpin Copy Clone";
+        Shared<ByResult>: "Send Sync Unpin Clone";
         Severity: "Send Sync Unpin Copy Clone";
         Share: "Send Sync Unpin Copy Clone";
         Signal: "Send Sync Unpin Clone";

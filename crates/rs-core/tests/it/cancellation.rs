@@ -7,8 +7,8 @@ use std::{
 };
 
 use rs_core::{
-    AnyGuard, Call, Clock, Ending, Failure, FlightRecorder, Guard, Outcome, Policy, PolicyList,
-    TimeScope, operation,
+    AnyGuard, Call, Classify, Clock, Ending, Failure, FlightRecorder, Guard, Outcome, Policy,
+    PolicyList, Shared, TimeScope, operation,
 };
 
 use crate::support::{Diary, Hedge, Limit, Retry, Seats, block_on, pause, poll_once};
@@ -230,7 +230,8 @@ fn a_panicking_classifier_is_contained() {
     let judged = operation(async |_| Ok::<_, String>(1))
         .classified(|_: Result<&u32, &String>| -> Outcome { panic!("cannot judge this") });
 
-    let answer = block_on((Retry(2), &seats).run(&Call::new("x"), &judged));
+    let call = Call::new("x");
+    let answer = block_on((Retry(2), &seats).run(&call, &judged));
     // The result is the operation's, however it is judged.
     assert_eq!(answer, Ok(1));
     assert_eq!(
@@ -246,9 +247,55 @@ fn a_panicking_classifier_is_contained() {
         .collect();
     // Twice by the guard and twice by the retry.
     assert_eq!(signals.len(), 4);
+    assert!(
+        signals
+            .iter()
+            .all(|signal| signal.call() == Some(call.id()))
+    );
     assert_eq!(signals[0].kind().name(), "classifier_panicked");
     assert_eq!(
         signals[0].to_string(),
         "operation classifier: panicked; the call counts as failed: cannot judge this"
     );
+}
+
+/// Tries again only what the call allows, decided by a classifier that looks at the call.
+#[derive(Clone, Copy)]
+struct OnlyIfSafe;
+
+impl Classify<u32, &'static str> for OnlyIfSafe {
+    fn classify(&self, _result: Result<&u32, &&'static str>) -> Outcome {
+        unreachable!("the call matters")
+    }
+
+    fn classify_for(&self, call: &Call, result: Result<&u32, &&'static str>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(_) if call.is_safe_to_repeat() => Outcome::TRANSIENT,
+            Err(_) => Outcome::PERMANENT,
+        }
+    }
+}
+
+#[test]
+fn a_classifier_may_look_at_the_call() {
+    let flaky = operation(async |call: Call| match call.attempt() {
+        1 => Err("reset"),
+        attempt => Ok(attempt),
+    })
+    .classified(OnlyIfSafe);
+    let once = block_on((Retry(3),).run(&Call::new("x"), &flaky));
+    assert_eq!(once.unwrap_err().into_inner(), Ok("reset"));
+    let again = block_on((Retry(3),).run(&Call::new("x").safe_to_repeat(), &flaky));
+    assert_eq!(again, Ok(2));
+
+    let mut list = PolicyList::new();
+    list.push(Shared::new(Retry(3)));
+    let listed = block_on(list.run(&Call::new("x").safe_to_repeat(), &flaky));
+    assert_eq!(listed, Ok(2), "through a list as well");
+
+    let guarded = Seats::new("one", 1);
+    let blocking: Result<u32, _> = guarded.call_blocking("x", &OnlyIfSafe, |_| Err("reset"));
+    assert!(blocking.is_err());
+    assert_eq!(guarded.endings(), [Ending::finished(Outcome::PERMANENT)]);
 }

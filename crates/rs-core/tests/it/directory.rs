@@ -333,3 +333,31 @@ fn snapshots_are_written_for_machines() {
         })
     );
 }
+
+struct Broken;
+
+impl Inspect for Broken {
+    fn kind(&self) -> &'static str {
+        "pump"
+    }
+
+    fn name(&self) -> Name {
+        Name::of("broken")
+    }
+
+    fn snapshot(&self) -> Value {
+        panic!("it leaks")
+    }
+}
+
+#[test]
+fn one_that_panics_spoils_nothing_for_the_others() {
+    let directory = Directory::new();
+    let (first, broken, last) = (Arc::new(Broken), Arc::new(Broken), Arc::new(Broken));
+    for entry in [&first, &broken, &last] {
+        directory.register(entry);
+    }
+    let snapshots = directory.snapshots();
+    assert_eq!(snapshots.len(), 3);
+    assert_eq!(snapshots[1].state.to_string(), "{panicked: true}");
+}

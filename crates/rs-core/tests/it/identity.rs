@@ -263,3 +263,17 @@ proptest! {
         prop_assert_eq!(Correlation::from_str(&text), id);
     }
 }
+
+#[test]
+fn criticalities_have_names_on_the_wire() {
+    for class in Criticality::ALL {
+        assert_eq!(class.to_string().parse(), Ok(class));
+    }
+    assert_eq!("critical_plus".parse(), Ok(Criticality::CriticalPlus));
+    assert!(Criticality::Sheddable < Criticality::CriticalPlus);
+    assert_eq!(
+        "CRITICL".parse::<Criticality>().unwrap_err().to_string(),
+        "unknown criticality `CRITICL`, did you mean `CRITICAL`? \
+         known: SHEDDABLE, SHEDDABLE_PLUS, CRITICAL, CRITICAL_PLUS"
+    );
+}

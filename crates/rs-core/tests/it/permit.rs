@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rs_core::{AnyGuard, Call, Clock, Ending, Failure, Guard, Outcome, Permit};
+use rs_core::{AnyGuard, ByResult, Call, Clock, Ending, Failure, Guard, Outcome, Permit};
 
 use crate::support::{Closed, Seats};
 
@@ -122,11 +122,12 @@ fn a_permit_may_own_its_guard() {
 #[test]
 fn blocking_calls_are_guarded_too() {
     let seats = Seats::new("one", 1);
-    let done: Result<u32, Failure<&str>> = seats.call_blocking("x", |call| Ok(call.attempt()));
+    let done: Result<u32, Failure<&str>> =
+        seats.call_blocking("x", &ByResult, |call| Ok(call.attempt()));
     assert_eq!(done, Ok(1));
 
     let call = Call::new("x").at_attempt(3);
-    let failed: Result<(), _> = seats.call_blocking(call, |_| Err("no"));
+    let failed: Result<(), _> = seats.call_blocking(call, &ByResult, |_| Err("no"));
     assert_eq!(
         failed,
         Err(Failure::Operation {
@@ -135,7 +136,7 @@ fn blocking_calls_are_guarded_too() {
         })
     );
     let unwound = catch_unwind(AssertUnwindSafe(|| {
-        seats.call_blocking("x", |_| -> Result<(), ()> { panic!("boom") })
+        seats.call_blocking("x", &ByResult, |_| -> Result<(), ()> { panic!("boom") })
     }));
     assert!(unwound.is_err());
     assert_eq!(
@@ -146,13 +147,13 @@ fn blocking_calls_are_guarded_too() {
             Ending::Cancelled,
         ]
     );
-    let refused: Result<(), Failure<()>> = Closed.call_blocking("x", |_| Ok(()));
+    let refused: Result<(), Failure<()>> = Closed.call_blocking("x", &ByResult, |_| Ok(()));
     let before = Clock::default().now();
     let delay = refused.unwrap_err().retry_after(before).unwrap();
     assert!(delay <= Duration::from_secs(3) && delay > Duration::from_secs(2));
     // It does not wait for a seat: that would block the thread.
     let holder = seats.try_admit(&Call::new("x")).unwrap();
-    let full: Result<(), Failure<()>> = seats.call_blocking("x", |_| Ok(()));
+    let full: Result<(), Failure<()>> = seats.call_blocking("x", &ByResult, |_| Ok(()));
     assert_eq!(
         full.unwrap_err().rejection().unwrap().to_string(),
         "seats `one` refused the call: full (seats taken 1, limit 1)"

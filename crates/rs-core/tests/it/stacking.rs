@@ -210,7 +210,7 @@ async fn an_operation_may_be_a_type_of_its_own() {
             Ok(self.0)
         }
 
-        fn classify(&self, result: &Result<&'a str, Failure<io::Error>>) -> Outcome {
+        fn classify(&self, _call: &Call, result: &Result<&'a str, Failure<io::Error>>) -> Outcome {
             match result {
                 Ok(_) => Outcome::Success,
                 Err(_) => Fault::throttled().into(),

@@ -231,7 +231,7 @@ impl<T: Send, E: Send> Policy<T, E> for Retry {
         let mut attempt = 1;
         loop {
             let result = operation.attempt(&call.at_attempt(attempt)).await;
-            let fault = operation.classify(&result).fault();
+            let fault = operation.classify(call, &result).fault();
             if attempt >= self.0 || !fault.is_some_and(|fault| fault.is_transient()) {
                 return result;
             }
@@ -280,11 +280,11 @@ impl<T: Send, E: Send> Policy<T, E> for Hedge {
         let mut second = pin!(operation.attempt(&again));
         tokio::select! {
             biased;
-            result = &mut first => match operation.classify(&result) {
+            result = &mut first => match operation.classify(call, &result) {
                 Outcome::Success => result,
                 _ => second.await,
             },
-            result = &mut second => match operation.classify(&result) {
+            result = &mut second => match operation.classify(&again, &result) {
                 Outcome::Success => result,
                 _ => first.await,
             },

@@ -36,14 +36,8 @@ fn outcomes() {
     check(Fault::timed_out(), FaultKind::TimedOut, true);
     check(Fault::throttled(), FaultKind::Throttled, true);
     check(Fault::permanent(), FaultKind::Permanent, false);
-    assert_eq!(
-        ByResult::default().classify(Ok::<&u8, &u8>(&1)),
-        Outcome::Success
-    );
-    assert_eq!(
-        ByResult::default().classify(Err::<&u8, &u8>(&1)),
-        Outcome::TRANSIENT
-    );
+    assert_eq!(ByResult.classify(Ok::<&u8, &u8>(&1)), Outcome::Success);
+    assert_eq!(ByResult.classify(Err::<&u8, &u8>(&1)), Outcome::TRANSIENT);
 }
 
 static IN_FLIGHT: Measure = Measure::new("calls in flight", Unit::Count);

@@ -1,6 +1,8 @@
 use std::{
     fmt,
     io::{IsTerminal, stderr},
+    panic::Location,
+    sync::{Mutex, PoisonError},
 };
 
 use tracing_subscriber::{
@@ -35,6 +37,9 @@ pub enum Logs {
     /// None.
     Off,
 }
+
+/// Where somebody set up the logs and spans of the process.
+static FIRST: Mutex<Option<&'static Location<'static>>> = Mutex::new(None);
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
@@ -92,11 +97,18 @@ impl Tracing {
         self
     }
 
-    /// Sets everything up.
+    /// Sets everything up. Records of the `log` facade are not among the lines; its own bridge, the
+    /// crate `tracing-log`, adds them.
     ///
     /// # Errors
-    /// When other code did it before, the filter cannot be read, or the exporter cannot be built.
+    /// When it was done before, the filter cannot be read, or the exporter cannot be built.
+    #[track_caller]
     pub fn install(self) -> Result<Traced, TracingError> {
+        let here = Location::caller();
+        let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_some() {
+            return Err(TracingError::Twice { first: *first });
+        }
         let targets = targets(&self.filter)
             .map_err(|problem| TracingError::Filter(format!("`{}`: {problem}", self.filter)))?;
         let mut layers: Vec<BoxedLayer> = Vec::new();
@@ -113,7 +125,8 @@ impl Tracing {
         tracing_subscriber::registry()
             .with(layers)
             .try_init()
-            .map_err(|_| TracingError::Twice)?;
+            .map_err(|_| TracingError::Twice { first: None })?;
+        *first = Some(here);
         Ok(Traced {
             #[cfg(feature = "otel")]
             _exporting: exporting,
@@ -187,8 +200,11 @@ impl Traced {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TracingError {
-    /// Other code did it before.
-    Twice,
+    /// It was done before.
+    Twice {
+        /// Who did it; not known of other code than this.
+        first: Option<&'static Location<'static>>,
+    },
     /// The filter cannot be read.
     Filter(String),
     /// The exporter could not be built.
@@ -198,7 +214,12 @@ pub enum TracingError {
 impl fmt::Display for TracingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Twice => f.write_str("logs and spans were set up before"),
+            Self::Twice { first: Some(first) } => {
+                write!(f, "logs and spans were set up before, at {first}")
+            }
+            Self::Twice { first: None } => {
+                f.write_str("logs and spans were set up before, by other code")
+            }
             Self::Filter(problem) => write!(
                 f,
                 "cannot read the filter {problem}; write it like `info` or `info,hyper=warn`"

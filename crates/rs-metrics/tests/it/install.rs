@@ -105,6 +105,19 @@ fn a_foreign_recorder_is_an_error_also_in_async_code() {
 }
 
 #[test]
+fn beside_a_foreign_recorder_the_registry_can_be_exported_alone() {
+    alone(this_test!(), "beside", || {
+        metrics::set_global_recorder(metrics::NoopRecorder).unwrap();
+        let exported = Exporter::new().without_facade().install().unwrap();
+        SEEN.bind("front").increment();
+        let page = parse(&exported.render()).unwrap();
+        assert_eq!(page.value("guests_total", &[("door", "front")]), 1.0);
+        let again = Exporter::new().without_facade().install();
+        assert!(matches!(again, Err(InstallError::Twice { .. })));
+    });
+}
+
+#[test]
 fn no_buckets_are_an_error_and_leave_nothing_behind() {
     alone(this_test!(), "buckets", || {
         let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rs_core::{Unit, label_set};
-use rs_metrics::{Counter, Gauge, Metric, Reading, Registry};
+use rs_metrics::{Counter, Distribution, Gauge, Histogram, LATENCY, Metric, Reading, Registry};
 
 use crate::outside::wait_until;
 
@@ -77,6 +77,37 @@ fn the_newest_observer_wins_and_dropping_one_ends_only_its_own() {
             .iter()
             .all(|metric| metric.series.is_empty())
     );
+}
+
+#[test]
+fn when_the_newest_goes_the_one_before_is_read_again() {
+    let registry = Registry::new();
+    let older = TAKEN.observe(&registry, "express", |_| 1.0);
+    let newer = TAKEN.observe(&registry, "express", |_| 2.0);
+    drop(newer);
+    assert_eq!(taken(&registry), Some(1.0));
+    drop(older);
+    assert_eq!(taken(&registry), None);
+}
+
+#[test]
+fn a_histogram_that_is_kept_elsewhere_can_be_observed() {
+    static WAIT: Metric<Histogram, (), 3> =
+        Metric::histogram("train_wait_seconds", "Waits.", Unit::Seconds, LATENCY)
+            .by(["line", "train", "coach"]);
+    let registry = Registry::new();
+    let mut counts = vec![0; LATENCY.len() + 1];
+    counts[3] = 7;
+    assert_eq!(
+        Distribution::new(LATENCY, vec![1], 0.0),
+        None,
+        "too few counts"
+    );
+    let known = Distribution::new(LATENCY, counts, 0.028).unwrap();
+    let said = known.clone();
+    let _observed = WAIT.observe(&registry, ("north", "express", "7"), move |()| said.clone());
+    let read = WAIT.read(&registry, ("north", "express", "7"), ());
+    assert_eq!(read, Some(known));
 }
 
 #[test]

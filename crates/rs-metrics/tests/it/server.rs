@@ -3,6 +3,11 @@ use std::{
     io::{ErrorKind, Read, Seek, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -343,6 +348,33 @@ fn an_observer_that_panics_does_not_end_the_serving() {
 }
 
 /// Out of files, it cannot take a connection; trying all the time would cost a processor.
+#[test]
+fn an_observer_that_blocks_keeps_only_its_own_scrape_waiting() {
+    static SLOW: Metric<Gauge> = Metric::gauge("slow_level", "Slow to say.", Unit::Count);
+    alone(this_test!(), "blocks", || {
+        let (_exported, address) = serve();
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&asked);
+        let (go_on, told) = mpsc::channel();
+        let told = Mutex::new(told);
+        let _observed = SLOW.observe(Registry::global(), (), move |()| {
+            let place = counted.fetch_add(1, Relaxed) + 1;
+            if place == 1 {
+                told.lock().unwrap().recv().unwrap();
+            }
+            f64::from(place)
+        });
+        let waiting = thread::spawn(move || ask(address, "GET", "/metrics"));
+        wait_until("the first scrape is inside the observer", || {
+            asked.load(Relaxed) == 1
+        });
+        let second = ask(address, "GET", "/metrics").body;
+        assert!(second.contains("slow_level 2"), "{second}");
+        go_on.send(()).unwrap();
+        assert!(waiting.join().unwrap().status.contains("200"));
+    });
+}
+
 #[test]
 fn it_waits_calmly_when_there_are_no_files_left() {
     let (test, scenario) = (this_test!(), "files");

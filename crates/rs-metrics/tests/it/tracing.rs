@@ -199,15 +199,20 @@ fn a_filter_may_have_spaces() {
 fn the_second_is_an_error() {
     let test = this_test!();
     alone(test, "second", || {
+        let line = line!() + 1;
         let _first = Tracing::new("orders").install().unwrap();
         let error = Tracing::new("orders").install().unwrap_err();
-        assert!(matches!(error, TracingError::Twice));
-        assert_eq!(error.to_string(), "logs and spans were set up before");
+        let first = format!("logs and spans were set up before, at {}:{line}:", file!());
+        assert!(error.to_string().starts_with(&first), "{error}");
     });
     alone(test, "foreign", || {
         tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::new()).unwrap();
         let error = Tracing::new("orders").install().unwrap_err();
-        assert!(matches!(error, TracingError::Twice));
+        assert!(matches!(error, TracingError::Twice { first: None }));
+        assert_eq!(
+            error.to_string(),
+            "logs and spans were set up before, by other code"
+        );
     });
     alone(test, "after a bad filter", || {
         assert!(Tracing::new("orders").filter("a=b=c").install().is_err());

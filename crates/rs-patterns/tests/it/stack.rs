@@ -74,7 +74,7 @@ impl<T: Send, E: Send> Policy<T, E> for Again {
         let mut attempt = 1;
         loop {
             let result = operation.attempt(&call.at_attempt(attempt)).await;
-            let fault = operation.classify(&result).fault();
+            let fault = operation.classify(call, &result).fault();
             if attempt == self.0 || !fault.is_some_and(|fault| fault.is_transient()) {
                 return result;
             }
