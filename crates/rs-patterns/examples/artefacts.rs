@@ -1,4 +1,4 @@
-//! Prints what is generated from the code: `metrics`, the reference of all metrics.
+//! Prints what is generated from the code: `metrics`, the reference of all metrics, unless told.
 
 use rs_patterns::metrics::{self, Catalogue};
 
@@ -12,14 +12,14 @@ their values are the names of instances, capped for each metric.
 ";
 
 fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("metrics") => {
+    match std::env::args().nth(1).as_deref().unwrap_or("metrics") {
+        "metrics" => {
             print!("{HEAD}");
             for catalogue in CATALOGUES {
                 print!("\n{}", catalogue.reference());
             }
             Ok(())
         }
-        other => anyhow::bail!("unknown artefact {other:?}; known: metrics"),
+        other => anyhow::bail!("unknown artefact `{other}`; known: metrics"),
     }
 }
