@@ -18,8 +18,8 @@ pub trait Operation: Send + Sync {
         call: &Call,
     ) -> impl Future<Output = Result<Self::Output, Failure<Self::Error>>> + Send;
 
-    /// What a result of this call says about the dependency. A rejection by a guard further in says nothing; a
-    /// time limit that ended an attempt counts as a failure.
+    /// What a result of this call says about the dependency. A rejection by a guard further in says
+    /// nothing; a time limit that ended an attempt counts as a failure.
     fn classify(&self, call: &Call, result: &Result<Self::Output, Failure<Self::Error>>)
     -> Outcome;
 }
