@@ -126,6 +126,8 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[cfg(feature = "serde")]
+        super::heard::hear(self);
         if !self.field.is_empty() {
             write!(f, "{}: ", self.field)?;
         }

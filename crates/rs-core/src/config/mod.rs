@@ -1,6 +1,8 @@
 //! Configuration that is refused whole when it is wrong, with an error that says what to write.
 
 mod error;
+#[cfg(feature = "serde")]
+mod heard;
 mod nearest;
 #[cfg(feature = "serde")]
 mod read;

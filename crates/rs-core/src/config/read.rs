@@ -10,6 +10,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
+use super::heard;
 use crate::{ConfigError, Value};
 
 /// Reads a typed configuration from a [`Value`], whatever format that was written in.
@@ -40,7 +41,7 @@ pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {
 
 impl Error for ConfigError {
     fn custom<M: fmt::Display>(message: M) -> Self {
-        Self::other(message)
+        heard::error_in(&message).unwrap_or_else(|| Self::other(message))
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {

@@ -485,3 +485,66 @@ proptest! {
         prop_assert_eq!(config::read(values), Ok((size, share, rate)));
     }
 }
+
+/// A part that is checked as a whole once it has been read.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Written")]
+struct Checked(Duration);
+
+#[derive(Deserialize)]
+struct Written {
+    #[serde(with = "humane::duration")]
+    wait: Duration,
+}
+
+impl TryFrom<Written> for Checked {
+    type Error = ConfigError;
+
+    fn try_from(written: Written) -> Result<Self, ConfigError> {
+        let allowed = Duration::ZERO..=Duration::from_secs(60);
+        config::time_in_range("wait", written.wait, allowed).map(Self)
+    }
+}
+
+#[test]
+fn an_error_keeps_its_parts_on_its_way_through_serde() {
+    #[track_caller]
+    fn check<T: Debug + DeserializeOwned>(json: &str, field: &str, problem: &ConfigProblem) {
+        let value: Value = serde_json::from_str(json).unwrap();
+        let error = config::read::<T>(value).unwrap_err();
+        assert_eq!(
+            (error.field(), error.problem()),
+            (field, problem),
+            "{error}"
+        );
+    }
+    check::<BTreeMap<String, Share>>(
+        r#"{ "payments": "150%" }"#,
+        "payments",
+        &ConfigProblem::OutOfRange {
+            value: "150%".to_owned(),
+            allowed: "0% to 100%".to_owned(),
+        },
+    );
+    let too_long = |value: &str| ConfigProblem::OutOfRange {
+        value: value.to_owned(),
+        allowed: "0s to 1m".to_owned(),
+    };
+    check::<BTreeMap<String, Vec<Checked>>>(
+        r#"{ "payments": [{ "wait": "1s" }, { "wait": "2m" }] }"#,
+        "payments[1].wait",
+        &too_long("2m"),
+    );
+    // An error that only quotes another is a text.
+    let error = <ConfigError as serde::de::Error>::custom(format_args!(
+        "no: {}",
+        ConfigError::missing("wait")
+    ));
+    assert_eq!(
+        error.problem(),
+        &ConfigProblem::Other("no: wait: is missing".to_owned())
+    );
+    // And one error leaves nothing behind for the next.
+    let error = <ConfigError as serde::de::Error>::custom("wait: is missing");
+    assert_eq!(error.field(), "");
+}
