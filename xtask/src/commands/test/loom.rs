@@ -41,10 +41,7 @@ fn invocation(workspace: &Workspace, package: &Package, target: &Target, long: b
     if !target.required_features.is_empty() {
         cargo = cargo.args(["--features".to_owned(), target.required_features.join(",")]);
     }
-    // Two preemptions find nearly every bug at a fraction of the cost of all of them.
-    if long {
-        cargo
-    } else {
-        cargo.env("LOOM_MAX_PREEMPTIONS", "2")
-    }
+    // Two preemptions find nearly every bug. Each more takes five to ten times as long: four are half a
+    // minute for the flight recorder, and all of them more than anybody waits.
+    cargo.env("LOOM_MAX_PREEMPTIONS", if long { "4" } else { "2" })
 }
