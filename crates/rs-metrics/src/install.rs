@@ -109,6 +109,7 @@ impl Exporter {
         let exported = Exported {
             address: server.as_ref().map(Server::address),
             page: Page {
+                _process: Arc::new(observe_the_process(&self.registry)),
                 registry: self.registry,
                 facade,
                 clashes: Arc::default(),
@@ -157,6 +158,8 @@ pub(crate) struct Page {
     facade: Option<PrometheusHandle>,
     /// The names that both have, each of which is counted once.
     clashes: Arc<Mutex<BTreeSet<&'static str>>>,
+    /// What the process says of itself, for as long as anybody can see it.
+    _process: Arc<[Observed; 2]>,
 }
 
 impl Page {
@@ -205,17 +208,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Starts the threads that do the upkeep and serve the page, for as long as the process lives.
 fn keep_up(page: Page, server: Option<Server>) -> Result<(), InstallError> {
-    let observed = observe_the_process(&page.registry);
-    let facade = page.facade.clone();
-    start_thread("rs-metrics", move || {
-        let _observed = observed;
-        loop {
-            thread::sleep(UPKEEP);
-            if let Some(facade) = &facade {
+    if let Some(facade) = page.facade.clone() {
+        start_thread("rs-metrics", move || {
+            loop {
+                thread::sleep(UPKEEP);
                 facade.run_upkeep();
             }
-        }
-    })?;
+        })?;
+    }
     match server {
         Some(server) => start_thread("rs-metrics-http", move || server.run(page)),
         None => Ok(()),

@@ -3,8 +3,8 @@ use std::fmt;
 use serde::{
     Deserializer,
     de::{
-        DeserializeOwned, DeserializeSeed, EnumAccess, Error, Expected, IntoDeserializer,
-        MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+        DeserializeOwned, DeserializeSeed, EnumAccess, Error, Expected, MapAccess, SeqAccess,
+        Unexpected, VariantAccess, Visitor,
         value::{StrDeserializer, StringDeserializer},
     },
     forward_to_deserialize_any,
@@ -67,14 +67,6 @@ impl Error for ConfigError {
 
     fn missing_field(field: &'static str) -> Self {
         Self::missing(field)
-    }
-}
-
-impl<'de> IntoDeserializer<'de, ConfigError> for Value {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
     }
 }
 
