@@ -3,7 +3,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use crate::{Call, FlightRecorder, Outcome, Severity, Signal, SignalKind};
+use crate::{Call, Fault, FlightRecorder, Outcome, Severity, Signal, SignalKind};
 
 /// Decides from a result what it says about the dependency.
 ///
@@ -65,9 +65,71 @@ impl<T, E> Classify<T, E> for ByResult {
     }
 }
 
+/// Judges by a status as HTTP has it, which this function reads from the result.
+///
+/// | status | outcome |
+/// |---|---|
+/// | 5xx | transient failure |
+/// | 408, 504 | failure: it took too long |
+/// | 429 | failure: the dependency asked for fewer calls |
+/// | other 4xx | ignored: the caller's own fault |
+/// | others | success |
+/// | an error | transient failure |
+///
+/// ```
+/// use rs_core::{ByStatus, Classify, Fault, Outcome};
+/// # struct Response { status: u16 }
+///
+/// let http = ByStatus::read_by(|response: &Response| response.status);
+/// let judged = |status| Classify::<_, std::io::Error>::classify(&http, Ok(&Response { status }));
+/// assert_eq!(judged(200), Outcome::Success);
+/// assert_eq!(judged(404), Outcome::Ignored);
+/// assert_eq!(judged(503), Outcome::TRANSIENT);
+/// assert_eq!(judged(504), Fault::timed_out().into());
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct ByStatus<F>(F);
+
+impl<F> ByStatus<F> {
+    /// The status of a response is what this function says.
+    pub const fn read_by(status: F) -> Self {
+        Self(status)
+    }
+}
+
+impl ByStatus<()> {
+    /// What this status says about the dependency.
+    #[must_use]
+    pub const fn judge(status: u16) -> Outcome {
+        match status {
+            408 | 504 => Outcome::Failure(Fault::timed_out()),
+            429 => Outcome::Failure(Fault::throttled()),
+            500..=599 => Outcome::TRANSIENT,
+            400..=499 => Outcome::Ignored,
+            _ => Outcome::Success,
+        }
+    }
+}
+
+impl<T, E, F: Fn(&T) -> u16 + Send + Sync> Classify<T, E> for ByStatus<F> {
+    fn classify(&self, result: Result<&T, &E>) -> Outcome {
+        match result {
+            Ok(response) => ByStatus::judge((self.0)(response)),
+            Err(_) => Outcome::TRANSIENT,
+        }
+    }
+}
+
 /// A classifier whose panic is contained: the call counts as failed, and a signal says so.
 #[derive(Debug, Clone, Copy)]
-pub struct Contained<C>(pub(crate) C);
+pub struct Contained<C>(C);
+
+impl<C> Contained<C> {
+    /// This classifier, contained.
+    pub const fn new(classify: C) -> Self {
+        Self(classify)
+    }
+}
 
 impl<T, E, C: Classify<T, E>> Classify<T, E> for Contained<C> {
     fn classify(&self, result: Result<&T, &E>) -> Outcome {

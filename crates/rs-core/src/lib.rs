@@ -118,7 +118,7 @@ mod sync;
 mod value;
 
 pub use call::{Call, CallId, Criticality, RoutingKey};
-pub use classify::{ByResult, Classify, Contained};
+pub use classify::{ByResult, ByStatus, Classify, Contained};
 pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
 pub use correlation::{Correlation, EmptyCorrelation};

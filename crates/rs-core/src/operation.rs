@@ -70,7 +70,7 @@ impl<F, C> OperationFn<F, C> {
     pub fn classified<D>(self, classify: D) -> OperationFn<F, Contained<D>> {
         OperationFn {
             run: self.run,
-            classify: Contained(classify),
+            classify: Contained::new(classify),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Prints what is generated from the code: `metrics`, the reference of all metrics, unless told.
 
-use rs_patterns::metrics::{self, Catalogue};
+use rs_patterns::{
+    breaker,
+    metrics::{self, Catalogue},
+};
 
 /// The catalogue of every crate.
-static CATALOGUES: &[&Catalogue] = &[&metrics::CATALOGUE];
+static CATALOGUES: &[&Catalogue] = &[&breaker::metrics::CATALOGUE, &metrics::CATALOGUE];
 
 const HEAD: &str = "# Metrics
 

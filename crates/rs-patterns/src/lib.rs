@@ -7,6 +7,7 @@
 //! | module | crate | feature | what it is |
 //! |---|---|---|---|
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
+//! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
 //!
 //! `full` switches everything on; `serde` lets configuration be read and snapshots be written.
@@ -30,6 +31,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "breaker")]
+pub use rs_breaker as breaker;
 pub use rs_core as core;
 #[cfg(feature = "metrics")]
 pub use rs_metrics as metrics;

@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use rs_core::{ConfigError, Share, config};
+
+/// How the calls come back after the probes have succeeded: a share that grows, so that a dependency
+/// that has just got up is not run over.
+///
+/// ```
+/// use rs_breaker::{Curve, Ramp};
+/// use std::time::Duration;
+///
+/// let gentle = Ramp::over(Duration::from_secs(60)).starting_at("1%".parse()?).along(Curve::Linear);
+/// # Ok::<(), rs_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct Ramp {
+    #[cfg_attr(feature = "serde", serde(with = "rs_core::humane::duration"))]
+    over: Duration,
+    #[cfg_attr(feature = "serde", serde(default = "Ramp::default_from"))]
+    from: Share,
+    #[cfg_attr(feature = "serde", serde(default))]
+    curve: Curve,
+}
+
+/// The shape of a [`Ramp`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Curve {
+    /// By the same amount in the same time.
+    Linear,
+    /// By the same factor in the same time: careful at first, fast at the end.
+    #[default]
+    Exponential,
+}
+
+impl Ramp {
+    /// Into how many steps the time is cut.
+    pub const STEPS: u32 = 20;
+
+    /// From 5 % to all within this time.
+    #[must_use]
+    pub fn over(time: Duration) -> Self {
+        Self {
+            over: time,
+            from: Self::default_from(),
+            curve: Curve::default(),
+        }
+    }
+
+    /// Starting with this share of the calls.
+    #[must_use]
+    pub const fn starting_at(mut self, share: Share) -> Self {
+        self.from = share;
+        self
+    }
+
+    /// Growing along this curve.
+    #[must_use]
+    pub const fn along(mut self, curve: Curve) -> Self {
+        self.curve = curve;
+        self
+    }
+
+    /// How long it takes.
+    #[must_use]
+    pub const fn time(&self) -> Duration {
+        self.over
+    }
+
+    /// The share of the calls that is let through at this step.
+    #[must_use]
+    pub fn share_at(&self, step: u32) -> Share {
+        if step >= Self::STEPS {
+            return Share::ALL;
+        }
+        let (from, part) = (self.from.get(), f64::from(step) / f64::from(Self::STEPS));
+        let share = match self.curve {
+            Curve::Linear => from + (1.0 - from) * part,
+            Curve::Exponential => from.powf(1.0 - part),
+        };
+        Share::of(share).unwrap_or(Share::ALL)
+    }
+
+    /// How long after the start this step begins.
+    pub(crate) fn begin_of(&self, step: u32) -> Duration {
+        self.over.mul_f64(f64::from(step) / f64::from(Self::STEPS))
+    }
+
+    /// The step that it is at so long after the start.
+    pub(crate) fn step_after(&self, time: Duration) -> u32 {
+        let reached = |step: &u32| self.begin_of(*step) <= time;
+        (1..=Self::STEPS).take_while(reached).last().unwrap_or(0)
+    }
+
+    fn default_from() -> Share {
+        Share::of(0.05).unwrap_or(Share::ALL)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let allowed = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+        config::time_in_range("over", self.over, allowed)?;
+        config::in_range("from", self.from, Share::of(0.0001)?..=Share::ALL)?;
+        Ok(())
+    }
+}
+
+impl Default for Ramp {
+    /// From 5 % to all within 10 s, exponentially.
+    fn default() -> Self {
+        Self::over(Duration::from_secs(10))
+    }
+}

@@ -1,0 +1,221 @@
+//! How a call goes in.
+
+use std::time::Duration;
+
+#[cfg(feature = "tower")]
+use rs_core::Label;
+use rs_core::{Call, Enforcement, Rejection, Share, hash};
+
+use super::Shared;
+use crate::{
+    BreakerState, Ticket, Timing,
+    gate::Gate,
+    sync::{Ordering, fence},
+    ticket::{Place, Started},
+};
+
+impl Shared {
+    /// What the caller makes of the ticket, or the rejection, which is written where it will stay: moving
+    /// it once more costs as much as all the rest.
+    #[inline]
+    pub(crate) fn enter<T>(
+        &self,
+        call: &Call,
+        admitted: impl FnOnce(Ticket) -> T,
+    ) -> Result<T, Rejection> {
+        let gate = Gate::from_bits(self.gate.load(Ordering::Acquire));
+        if gate.has(Gate::PLAIN) {
+            return Ok(admitted(self.admit(call, gate)));
+        }
+        if gate.has(Gate::SHUT)
+            && !(gate.has(Gate::DUE) && self.is_turn_to_look(call))
+            && let Some(rejection) = self.refuse(call, gate)
+        {
+            return Err(rejection);
+        }
+        self.enter_with_care(call).map(admitted)
+    }
+
+    #[inline]
+    fn admit(&self, call: &Call, gate: Gate) -> Ticket {
+        let shown = gate.has(Gate::SHOWN) || gate.has(Gate::SAMPLED) && Self::is_one_of_many(call);
+        let timed = shown || gate.has(Gate::TIMED);
+        let started = timed.then(|| Started {
+            age: self.age(self.clock().now()),
+            shown,
+        });
+        Ticket::new(gate.generation(), Place::Counted, started)
+    }
+
+    /// One in so many calls; the multiplication spreads ids that come in regular steps.
+    ///
+    /// Not by a count of this breaker: reading what was just counted waits until the processor has
+    /// written it, which costs a third of a call.
+    #[inline]
+    fn is_one_of_many(call: &Call) -> bool {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        call.id().get().wrapping_mul(GOLDEN) < u64::MAX / Timing::SAMPLE
+    }
+
+    #[inline(never)]
+    fn enter_with_care(&self, call: &Call) -> Result<Ticket, Rejection> {
+        loop {
+            let gate = self.gate_now(call);
+            match gate.state() {
+                BreakerState::Closed | BreakerState::ForcedClosed => {
+                    return Ok(self.admit(call, gate));
+                }
+                BreakerState::HalfOpen if !gate.has(Gate::FULL) => match self.take_probe() {
+                    Some(ticket) => return Ok(ticket),
+                    None => continue,
+                },
+                BreakerState::Ramping if self.ramp_covers(call, gate) => {
+                    return Ok(self.admit(call, gate));
+                }
+                _ => {}
+            }
+            if gate.has(Gate::LENIENT) && !gate.why().by_order && !self.enforces(call) {
+                self.tallies.local().dark.bump();
+                return Ok(Ticket::new(gate.generation(), Place::Beside, None));
+            }
+            if let Some(rejection) = self.refuse(call, gate) {
+                return Err(rejection);
+            }
+        }
+    }
+
+    /// `None` if the breaker became something else while it was looked at.
+    #[inline]
+    fn refuse(&self, call: &Call, gate: Gate) -> Option<Rejection> {
+        let rejection = self.explain(gate)?;
+        let refused = self.tallies.local().refused(gate.why().counted_as);
+        if !Self::is_one_of_many(call) {
+            refused.bump();
+        } else if !refused.bump_alone() {
+            self.spread();
+        }
+        Some(rejection)
+    }
+
+    /// `None` if the breaker became something else while it was looked at.
+    #[inline]
+    fn explain(&self, gate: Gate) -> Option<Rejection> {
+        let numbers = self.numbers(gate.generation());
+        let observed = f64::from_bits(numbers.observed.load(Ordering::Relaxed));
+        let limit = f64::from_bits(numbers.limit.load(Ordering::Relaxed));
+        let until = numbers.until.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        if self.gate.load(Ordering::Relaxed) != gate.bits() {
+            return None;
+        }
+        let why = gate.why();
+        let mut rejection = why
+            .reason
+            .reject(self.name)
+            .in_generation(gate.generation());
+        if why.reason.measure().is_some() {
+            rejection = rejection.because(observed, limit);
+        }
+        if why.says_when && gate.has(Gate::DUE) {
+            rejection = rejection.try_at(self.origin + unpacked(until));
+        }
+        Some(rejection)
+    }
+
+    /// Why all calls are refused now, if they are. No call is refused by asking.
+    #[cfg(feature = "tower")]
+    pub(crate) fn why_shut(&self) -> Option<Rejection> {
+        loop {
+            // It ends what time has ended.
+            let _ = self.state();
+            let gate = self.gate();
+            if !gate.has(Gate::SHUT) {
+                return None;
+            }
+            let rejection = self.explain(gate);
+            if rejection.is_some() {
+                return rejection;
+            }
+        }
+    }
+
+    /// A call was refused for that reason.
+    #[cfg(feature = "tower")]
+    pub(crate) fn was_refused(&self, why: &Rejection) {
+        let code = why.reason().code();
+        if let Some(reason) = crate::tally::Refused::ALL
+            .iter()
+            .find(|reason| reason.as_str() == code)
+        {
+            self.tallies.local().refused(*reason).bump();
+        }
+    }
+
+    /// The gate, after time has done what it is due to do.
+    fn gate_now(&self, call: &Call) -> Gate {
+        let gate = self.gate();
+        // Only refusals take turns: nobody counts the others.
+        if gate.has(Gate::DUE) && (!gate.has(Gate::SHUT) || self.is_turn_to_look(call)) {
+            let now = self.clock().now();
+            if self.age(now) >= self.due.load(Ordering::Relaxed) {
+                self.tick(now);
+                return self.gate();
+            }
+        }
+        gate
+    }
+
+    /// `None` if there was no place, or it is no longer half-open.
+    fn take_probe(&self) -> Option<Ticket> {
+        let now = self.clock().now();
+        let taken = self.act(now, |machine| {
+            machine.tick(now);
+            (machine.take_probe(now), machine.generation())
+        });
+        match taken {
+            (Some(number), generation) => {
+                let started = Some(Started {
+                    age: self.age(now),
+                    shown: true,
+                });
+                Some(Ticket::new(generation, Place::Probe(number), started))
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// While a supervisor runs, it comes when the time has come, and calls need not read the clock. But
+    /// it may be late: one in 64 refused calls looks nevertheless.
+    fn is_turn_to_look(&self, call: &Call) -> bool {
+        !self.surroundings.0.supervisor.is_running() || Self::is_one_of_many(call)
+    }
+
+    #[inline(never)]
+    fn ramp_covers(&self, call: &Call, gate: Gate) -> bool {
+        let numbers = self.numbers(gate.generation());
+        let share = f64::from_bits(numbers.observed.load(Ordering::Relaxed));
+        let attempt = u64::from(call.attempt()) << 48;
+        let seed = hash::spread(gate.generation()) ^ attempt;
+        Share::of(share).is_ok_and(|share| share.covers(hash::spread(call.id().get() ^ seed)))
+    }
+
+    #[inline(never)]
+    fn enforces(&self, call: &Call) -> bool {
+        let share = f64::from_bits(self.enforced.load(Ordering::Relaxed));
+        Share::of(share).is_ok_and(|share| Enforcement::Partial(share).covers(call))
+    }
+}
+
+const NANOS_BITS: u32 = 30;
+
+pub(super) const fn packed(time: Duration) -> u64 {
+    time.as_secs() << NANOS_BITS | time.subsec_nanos() as u64
+}
+
+#[inline]
+const fn unpacked(packed: u64) -> Duration {
+    Duration::new(
+        packed >> NANOS_BITS,
+        (packed & ((1 << NANOS_BITS) - 1)) as u32,
+    )
+}

@@ -1,0 +1,495 @@
+//! What calls count as they end: where they contend each on a stripe of its own, and never under a lock.
+
+use rs_core::{Fault, FaultKind, Label, Striped, label_set};
+use rs_metrics::{Distribution, LATENCY};
+
+use crate::{
+    sync::{AtomicU64, OnceLock, Ordering},
+    window::Results,
+};
+
+label_set! {
+    /// Why a call was refused.
+    pub enum Refused: "reason" {
+        /// The breaker was open.
+        Open = "open",
+        /// It was half-open, and all probes were out.
+        HalfOpen = "half_open",
+        /// The ramp did not let it through yet.
+        Ramping = "ramping",
+        /// By order.
+        ForcedOpen = "forced_open",
+        /// For maintenance.
+        Isolated = "isolated",
+    }
+}
+
+label_set! {
+    /// How a call failed.
+    pub enum FailureKind: "kind" {
+        /// It may pass.
+        Transient = "transient",
+        /// It took too long.
+        TimedOut = "timed_out",
+        /// The dependency asked for fewer calls.
+        Throttled = "throttled",
+        /// Trying again cannot help.
+        Permanent = "permanent",
+    }
+}
+
+impl From<Fault> for FailureKind {
+    fn from(fault: Fault) -> Self {
+        match fault.kind() {
+            FaultKind::TimedOut => Self::TimedOut,
+            FaultKind::Throttled => Self::Throttled,
+            FaultKind::Permanent => Self::Permanent,
+            _ => Self::Transient,
+        }
+    }
+}
+
+/// What a [`Counted`] belongs to: the generation that its calls began in, and the slice of time in
+/// which they ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tag(u64);
+
+const SLICE_AT: u32 = 32;
+const SLICE: u64 = (1 << 20) - 1;
+/// A tally is at most this many slices ahead of a call that read the clock and was held up. All others
+/// are behind, however long nobody called.
+const AHEAD: u64 = 1 << 8;
+const EPOCH_AT: u32 = 52;
+const TAG: u64 = !0 << SLICE_AT;
+
+impl Tag {
+    /// Only the low bits of both are kept. Generations that could be mistaken for each other are 4096
+    /// apart, which matters only between a call's look at the gate and its counting.
+    #[inline]
+    pub(crate) const fn new(generation: u64, slice: u64) -> Self {
+        Self(generation << EPOCH_AT | (slice & SLICE) << SLICE_AT)
+    }
+
+    #[inline]
+    const fn epoch(self) -> u64 {
+        self.0 >> EPOCH_AT
+    }
+
+    /// The slice, given one that is not long before or after it.
+    pub(crate) const fn slice_near(self, slice: u64) -> u64 {
+        let behind = self.behind(slice);
+        if behind <= SLICE - AHEAD {
+            slice.saturating_sub(behind)
+        } else {
+            slice.saturating_add(SLICE + 1 - behind)
+        }
+    }
+
+    const fn is_before(self, other: Self) -> bool {
+        let behind = self.behind(other.0 >> SLICE_AT);
+        behind > 0 && behind <= SLICE - AHEAD
+    }
+
+    const fn behind(self, slice: u64) -> u64 {
+        slice.wrapping_sub(self.0 >> SLICE_AT) & SLICE
+    }
+}
+
+/// How many calls ended how, and what they belong to, in one word: whoever takes it takes all of it at
+/// one moment. Taken word by word, an hour's failures could meet a minute's successes if whoever takes
+/// them is held up in between.
+#[derive(Debug)]
+pub(crate) struct Counted(AtomicU64);
+
+/// How a call ended, as a place in a [`Counted`]. Only successes in time gather for long; of the others
+/// each makes its thread look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum End {
+    Fine = 0,
+    Slow = 14,
+    Failed = 20,
+    SlowFailed = 26,
+}
+
+impl End {
+    const ALL: [Self; 4] = [Self::Fine, Self::Slow, Self::Failed, Self::SlowFailed];
+    const AGAINST: u64 = (1 << SLICE_AT) - (1 << Self::Slow as u32);
+
+    pub(crate) const fn of(failed: bool, slow: bool) -> Self {
+        match (failed, slow) {
+            (false, false) => Self::Fine,
+            (false, true) => Self::Slow,
+            (true, false) => Self::Failed,
+            (true, true) => Self::SlowFailed,
+        }
+    }
+
+    #[inline]
+    const fn most(self) -> u64 {
+        match self {
+            Self::Fine => (1 << Self::Slow as u32) - 1,
+            Self::Slow | Self::Failed | Self::SlowFailed => (1 << 6) - 1,
+        }
+    }
+
+    #[inline]
+    const fn count_in(self, word: u64) -> u64 {
+        word >> self as u32 & self.most()
+    }
+}
+
+/// What became of counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// It is counted; nobody was in the way.
+    Alone,
+    /// It is counted; another thread was in the way.
+    Contended,
+    /// It is not: the count belongs to another generation.
+    Stale,
+    /// It is not: the count belongs to an earlier slice.
+    Behind,
+    /// It is not: there is no room.
+    Full,
+}
+
+impl Counted {
+    fn new(tag: Tag) -> Self {
+        Self(AtomicU64::new(tag.0))
+    }
+
+    /// One more, if the count belongs to this tag or to a later slice.
+    #[inline]
+    pub(crate) fn add(&self, end: End, tag: Tag) -> Added {
+        self.add_unless(end, tag, Tag::is_before)
+    }
+
+    /// One more, even if the count belongs to an earlier slice.
+    pub(crate) fn add_anyway(&self, end: End, tag: Tag) -> Added {
+        self.add_unless(end, tag, |_, _| false)
+    }
+
+    #[inline]
+    fn add_unless(&self, end: End, tag: Tag, is_behind: impl Fn(Tag, Tag) -> bool) -> Added {
+        let mut word = self.0.load(Ordering::Relaxed);
+        let mut added = Added::Alone;
+        loop {
+            let counted = Tag(word & TAG);
+            if counted != tag {
+                if counted.epoch() != tag.epoch() {
+                    return Added::Stale;
+                }
+                if is_behind(counted, tag) {
+                    return Added::Behind;
+                }
+            }
+            if end.count_in(word) == end.most() {
+                return Added::Full;
+            }
+            let next = word + (1 << end as u32);
+            // SeqCst: whoever fails to get the lock after this relies on the holder to see it.
+            match self
+                .0
+                .compare_exchange(word, next, Ordering::SeqCst, Ordering::Relaxed)
+            {
+                Ok(_) => return added,
+                Err(current) => {
+                    word = current;
+                    added = Added::Contended;
+                }
+            }
+        }
+    }
+
+    fn calls(&self) -> u64 {
+        let word = self.0.load(Ordering::Relaxed);
+        End::ALL.iter().map(|end| end.count_in(word)).sum()
+    }
+
+    fn speaks_against(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & End::AGAINST != 0
+    }
+
+    /// What it counted and for what; it belongs to this tag from now on.
+    fn take(&self, next: Tag) -> (Tag, Results) {
+        let mut word = self.0.load(Ordering::SeqCst);
+        if word != next.0 {
+            word = self.0.swap(next.0, Ordering::SeqCst);
+        }
+        let [fine, slow, failed, slow_failed] = End::ALL.map(|end| end.count_in(word));
+        let results = Results {
+            fine,
+            slow,
+            failed,
+            slow_failed,
+        };
+        (Tag(word & TAG), results)
+    }
+}
+
+/// A count that only grows.
+#[derive(Debug)]
+pub(crate) struct Total(AtomicU64);
+
+impl Total {
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[inline]
+    pub(crate) fn bump(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The same; `false` if another thread was in the way.
+    pub(crate) fn bump_alone(&self) -> bool {
+        let count = self.0.load(Ordering::Relaxed);
+        let alone = self
+            .0
+            .compare_exchange(count, count + 1, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
+        if !alone {
+            self.bump();
+        }
+        alone
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything that calls count.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// Ended and seen by the windows.
+    pub(crate) counted: Counted,
+    /// Succeeded beside the windows: probes, and calls that were let through in the dark.
+    pub(crate) beside_fine: Total,
+    pub(crate) beside_failed: Total,
+    pub(crate) ignored: Total,
+    pub(crate) cancelled: Total,
+    pub(crate) stale: Total,
+    pub(crate) dark: Total,
+    failures: [Total; FailureKind::ALL.len()],
+    refused: [Total; Refused::ALL.len()],
+    times: Times,
+}
+
+impl Tally {
+    fn new(tag: Tag) -> Self {
+        Self {
+            counted: Counted::new(tag),
+            beside_fine: Total::new(),
+            beside_failed: Total::new(),
+            ignored: Total::new(),
+            cancelled: Total::new(),
+            stale: Total::new(),
+            dark: Total::new(),
+            failures: std::array::from_fn(|_| Total::new()),
+            refused: std::array::from_fn(|_| Total::new()),
+            times: Times::new(),
+        }
+    }
+
+    pub(crate) fn failures(&self, kind: FailureKind) -> &Total {
+        &self.failures[kind.index()]
+    }
+
+    #[inline]
+    pub(crate) fn refused(&self, reason: Refused) -> &Total {
+        &self.refused[reason.index()]
+    }
+
+    /// How many calls came here.
+    pub(crate) fn activity(&self) -> u64 {
+        let others = [
+            &self.beside_fine,
+            &self.beside_failed,
+            &self.ignored,
+            &self.cancelled,
+            &self.stale,
+            &self.dark,
+        ];
+        let others = others.into_iter().chain(&self.refused);
+        self.counted.calls() + others.map(Total::get).sum::<u64>()
+    }
+
+    /// A call took so many nanoseconds.
+    pub(crate) fn took(&self, nanos: u64) {
+        self.times.record(nanos);
+    }
+}
+
+/// How long calls took: a count for each bucket of [`LATENCY`] and their sum.
+#[derive(Debug)]
+struct Times {
+    buckets: [AtomicU64; BUCKETS],
+    nanos: AtomicU64,
+}
+
+const BUCKETS: usize = LATENCY.len() + 1;
+
+impl Times {
+    fn new() -> Self {
+        Self {
+            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+            nanos: AtomicU64::new(0),
+        }
+    }
+
+    fn record(&self, nanos: u64) {
+        // Few buckets: counting the bounds below beats a search, having no branch to miss.
+        let bucket: usize = BOUNDS.iter().map(|bound| usize::from(nanos > *bound)).sum();
+        if let Some(bucket) = self.buckets.get(bucket) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+            self.nanos.fetch_add(nanos, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The bounds of the buckets in nanoseconds.
+const BOUNDS: [u64; LATENCY.len()] = {
+    let mut bounds = [0; LATENCY.len()];
+    let mut place = 0;
+    while place < bounds.len() {
+        bounds[place] = (LATENCY[place] * 1e9) as u64;
+        place += 1;
+    }
+    bounds
+};
+
+/// The tallies of a breaker: one, until two threads meet there; then one for each processor.
+#[derive(Debug)]
+pub(crate) struct Tallies {
+    first: Tally,
+    more: OnceLock<Striped<Tally>>,
+}
+
+impl Tallies {
+    pub(crate) fn new(tag: Tag) -> Self {
+        Self {
+            first: Tally::new(tag),
+            more: OnceLock::new(),
+        }
+    }
+
+    /// The tally of this thread.
+    #[inline]
+    pub(crate) fn local(&self) -> &Tally {
+        match self.more.get() {
+            None => &self.first,
+            Some(more) => local_of(more),
+        }
+    }
+
+    /// Threads met: from now on each counts for itself. Tallies that are made now have counted nothing
+    /// and belong to no generation until the next time that all are taken, so `tag` must be current:
+    /// call it under the lock.
+    pub(crate) fn spread(&self, tag: Tag) {
+        self.more.get_or_init(|| striped(|| Tally::new(tag)));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tally> {
+        let more = self.more.get().into_iter().flat_map(Striped::iter);
+        std::iter::once(&self.first).chain(more)
+    }
+
+    /// Whether somebody counted something that can make a rule hold.
+    pub(crate) fn any_speaks_against(&self) -> bool {
+        self.iter().any(|tally| tally.counted.speaks_against())
+    }
+
+    /// What was counted, for each slice in their order; all tallies belong to `next` from now on.
+    pub(crate) fn take(&self, next: Tag, slice: u64) -> Batches {
+        let mut batches = Batches::default();
+        for tally in self.iter() {
+            let (tag, results) = tally.counted.take(next);
+            if results.calls() > 0 {
+                batches.add(tag.slice_near(slice), results);
+            }
+        }
+        batches
+    }
+
+    pub(crate) fn sum(&self, of: impl Fn(&Tally) -> u64) -> u64 {
+        self.iter().map(of).sum()
+    }
+
+    /// How long calls took.
+    pub(crate) fn times(&self) -> Option<Distribution> {
+        let mut counts = vec![0; BUCKETS];
+        let mut sum = 0.0;
+        for tally in self.iter() {
+            for (count, bucket) in counts.iter_mut().zip(&tally.times.buckets) {
+                *count += bucket.load(Ordering::Relaxed);
+            }
+            sum += tally.times.nanos.load(Ordering::Relaxed) as f64 / 1e9;
+        }
+        // There is a count for each bound and one more.
+        Distribution::new(LATENCY, counts, sum)
+    }
+}
+
+/// What was counted in a few slices of time, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Batches([Option<(u64, Results)>; 4]);
+
+impl Batches {
+    /// Tallies lie back by few slices; beyond the places here the newest ones are taken together.
+    fn add(&mut self, slice: u64, results: Results) {
+        let same_or_free = |batch: &&mut Option<(u64, Results)>| match batch {
+            Some((known, _)) => *known == slice,
+            None => true,
+        };
+        match self.0.iter_mut().find(same_or_free) {
+            Some(batch) => batch.get_or_insert((slice, Results::default())).1 += results,
+            None => {
+                if let Some((newest, sum)) = self.0.iter_mut().flatten().max_by_key(|batch| batch.0)
+                {
+                    *newest = slice.max(*newest);
+                    *sum += results;
+                }
+            }
+        }
+        self.0
+            .sort_unstable_by_key(|batch| batch.map_or(u64::MAX, |(slice, _)| slice));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Results)> {
+        self.0.iter().flatten().copied()
+    }
+}
+
+/// As many as there are processors, up to 16: a tally takes three cache lines.
+#[cfg(not(loom))]
+fn striped(make: impl FnMut() -> Tally) -> Striped<Tally> {
+    Striped::at_most(16, make)
+}
+
+#[cfg(loom)]
+fn striped(make: impl FnMut() -> Tally) -> Striped<Tally> {
+    Striped::with_count(2, make)
+}
+
+#[cfg(not(loom))]
+#[inline]
+fn local_of(more: &Striped<Tally>) -> &Tally {
+    more.local()
+}
+
+/// Modelled threads are not threads: a tally for each of the first two, and for the others again.
+#[cfg(loom)]
+fn local_of(more: &Striped<Tally>) -> &Tally {
+    let number = format!("{:?}", loom::thread::current().id());
+    let number: usize = number
+        .chars()
+        .filter(char::is_ascii_digit)
+        .map(|digit| digit as usize)
+        .sum();
+    more.iter()
+        .nth(number % more.count())
+        .unwrap_or_else(|| more.local())
+}
