@@ -273,7 +273,9 @@ fn open(bench: &mut Bench) -> Result<(), ConfigError> {
         .goal(Goal::at_most(15.0).on_threads(1))
         // Half as much again: it scales.
         .goal(Goal::at_most(22.5).on_threads(2))
-        .peer_in_batches("ours, handed on by `?`", |count| ours.calls(count, Traffic::Well));
+        .peer_in_batches("ours, handed on by `?`", |count| {
+            ours.calls(count, Traffic::Well)
+        });
     beside(case, &peers, Traffic::Well).run();
     ensure(&ours, &peers, false);
     Ok(())

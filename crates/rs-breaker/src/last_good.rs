@@ -12,7 +12,9 @@ use crate::Breaker;
 /// A breaker that remembers the last good result of each call, and serves it with its age where it would
 /// refuse.
 ///
-/// Calls of the same name and key are the same call. What is remembered is bounded.
+/// Calls of the same name and key are the same call: where the answer belongs to somebody, make him part of
+/// the key. Keys are compared by their 64-bit hash ([`RoutingKey`]), so this is not for secrets of strangers
+/// who choose their keys. What is remembered is bounded.
 ///
 /// ```
 /// use rs_breaker::{Breaker, BreakerConfig, LastGood, Served};

@@ -119,8 +119,9 @@
 //! A call that succeeds reads one word when it goes in and changes one when it comes out, and that word
 //! is its thread's own as soon as two threads meet: it scales. No locks, no allocation, no look at the
 //! clock, unless a rule asks for the time or the call is one of those that are timed. A refusal costs
-//! about the same, and reads the clock only where no [`Supervisor`] runs. A breaker takes less than a
-//! kilobyte.
+//! about the same; where no [`Supervisor`] runs it reads the clock, and where one runs one in 64 does. A
+//! breaker takes less than a kilobyte. Its metrics take more than that, so the breakers of a keyed registry
+//! are exported as one, and of others no more than a thousand by name.
 //!
 //! # Metrics
 //!
@@ -142,7 +143,7 @@
 //! |---|---|---|
 //! | `opened` | warning | opened, 11 of 20 failed (limit 50%), next probe in 5.3s |
 //! | `reopened` | warning | stays open, 2 of 3 probes failed, next probe in 11.2s |
-//! | `half_opened` | info | half-open, lets probes through |
+//! | `half_opened` | info | half-open, lets probes through; or: …; an order ran out, by anna (a drill) for 1m |
 //! | `ramping` | info | recovers, 2 of 2 probes succeeded, lets a growing share through |
 //! | `closed` | info | closed |
 //! | `forced_open`, `forced_closed`, `isolated` | warning, warning, info | refuses all calls, by anna (a drill) |

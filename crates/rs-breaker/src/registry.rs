@@ -12,8 +12,8 @@ use rs_core::{ConfigError, Mandate, Name};
 use rs_metrics::{Counter, Family, Observed};
 
 use crate::{
-    Breaker, BreakerConfig, BreakerState, Forced, RegistryConfig, Surroundings, group::Retired,
-    metrics, shared::Shared, supervisor::Chore,
+    Breaker, BreakerConfig, BreakerState, Forced, RegistryConfig, Surroundings, cause::nanos,
+    group::Retired, metrics, shared::Shared, supervisor::Chore,
 };
 
 /// Breakers by name, each made by the rules of the registry when it is first asked for.
@@ -66,6 +66,8 @@ pub(crate) struct Inner {
     rules: RwLock<Rules>,
     /// When room was last made because there was none.
     cleared: Mutex<Option<Instant>>,
+    /// When the idle were last looked for.
+    attended: Mutex<Option<Instant>>,
     not_kept: Family<Counter>,
     /// Of those that were let go: whoever adds up takes this and the breakers at one moment.
     pub(crate) retired: RwLock<Retired>,
@@ -82,7 +84,8 @@ pub(crate) struct Kept {
     pub(crate) breaker: Arc<Shared>,
     /// How much had happened when somebody last looked, and since when nothing more has.
     seen: u64,
-    since: Instant,
+    /// In nanoseconds since the breaker was made.
+    since: u64,
 }
 
 /// Threads that look up different names meet on one in so many of them; a power of two.
@@ -91,6 +94,9 @@ const SHARDS: usize = 64;
 impl BreakerRegistry {
     /// How often a full registry looks for idle breakers when it is asked for new ones.
     const PATIENCE: Duration = Duration::from_secs(1);
+
+    /// How long the supervisor waits at most between two looks for idle breakers.
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
     /// A registry in the [`Surroundings`] of the process, each breaker exported and listed by its name.
     ///
@@ -164,6 +170,7 @@ impl BreakerRegistry {
                 shared: Vec::new(),
             }),
             cleared: Mutex::new(None),
+            attended: Mutex::new(None),
             apart: surroundings.clone().without_fleet(),
             not_kept,
             retired: RwLock::default(),
@@ -266,7 +273,7 @@ impl Inner {
                 vacant.insert(Kept {
                     breaker: Arc::clone(&breaker),
                     seen: 0,
-                    since: self.surroundings.0.clock.now(),
+                    since: 0,
                 });
                 breaker
             }
@@ -288,13 +295,16 @@ impl Inner {
     /// and then, for it looks at all.
     fn make_room(&self) {
         let now = self.surroundings.0.clock.now();
-        let mut cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
         let lately =
             |last: Instant| now.saturating_duration_since(last) < BreakerRegistry::PATIENCE;
-        if !cleared.is_some_and(lately) {
-            *cleared = Some(now);
-            self.evict(now, Some(Duration::ZERO));
+        let mut cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
+        if cleared.is_some_and(lately) {
+            return;
         }
+        *cleared = Some(now);
+        // Callbacks may run.
+        drop(cleared);
+        self.evict(now, Some(Duration::ZERO));
     }
 
     fn evict(&self, now: Instant, idle: Option<Duration>) {
@@ -381,19 +391,29 @@ impl Kept {
     fn stays(&mut self, now: Instant, idle: Duration) -> bool {
         let done = self.breaker.activity();
         if done != self.seen {
-            (self.seen, self.since) = (done, now);
+            (self.seen, self.since) = (done, self.breaker.age(now));
             return true;
         }
         // The map holds one.
         Arc::strong_count(&self.breaker) > 1
             || self.breaker.last_state() != BreakerState::Closed
-            || now.saturating_duration_since(self.since) < idle
+            || self.breaker.age(now).saturating_sub(self.since) < nanos(idle)
     }
 }
 
 impl Chore for Inner {
+    /// It looks at all, so not each time: several times while a breaker may be idle is enough.
     fn attend(&self, now: Instant) {
-        self.evict(now, None);
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let pause = (rules.config.idle() / 8).min(BreakerRegistry::LONGEST_PAUSE);
+        drop(rules);
+        let mut attended = self.attended.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = |last: Instant| now.saturating_duration_since(last) < pause;
+        if !attended.is_some_and(lately) {
+            *attended = Some(now);
+            drop(attended);
+            self.evict(now, None);
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct BreakerSnapshot {
     pub cause: Option<Cause>,
     /// By whose order, why and for how long, while it is forced.
     pub order: Option<Ordered>,
-    /// Whether refusals are carried out for all calls.
+    /// The share of the calls for which refusals are carried out.
     pub enforced: Share,
     /// All calls: those that ended, and those that were refused.
     pub total_requests: u64,

@@ -130,10 +130,10 @@ pub(crate) struct Machine {
     advised: bool,
     dice: fastrand::Rng,
     /// How often it became each state.
-    changes: [u64; BreakerState::ALL.len()],
+    changes: [u32; BreakerState::ALL.len()],
     news: Vec<Change>,
     /// A function decides how long it stays open; it is asked when no lock is held.
-    undecided: Option<Opening>,
+    undecided: Option<Box<Opening>>,
 }
 
 impl Machine {
@@ -184,8 +184,8 @@ impl Machine {
         self.advised
     }
 
-    pub(crate) const fn changes(&self) -> &[u64; BreakerState::ALL.len()] {
-        &self.changes
+    pub(crate) fn changes(&self) -> [u64; BreakerState::ALL.len()] {
+        self.changes.map(u64::from)
     }
 
     pub(crate) const fn state(&self) -> BreakerState {
@@ -391,11 +391,11 @@ impl Machine {
         }
         let otherwise = open_time.time(self.relapses, hint);
         if open_time.decider().is_some() {
-            self.undecided = Some(Opening {
+            self.undecided = Some(Box::new(Opening {
                 relapses: self.relapses,
                 hint,
                 otherwise,
-            });
+            }));
         }
         let time = open_time.jittered(otherwise, self.dice.f64());
         self.relapses = self.relapses.saturating_add(1);
@@ -405,7 +405,7 @@ impl Machine {
     }
 
     /// What a function has to decide, once.
-    pub(crate) const fn take_undecided(&mut self) -> Option<Opening> {
+    pub(crate) const fn take_undecided(&mut self) -> Option<Box<Opening>> {
         self.undecided.take()
     }
 
@@ -532,7 +532,7 @@ impl Machine {
         self.since = now;
         let to = self.state();
         if let Some(times) = self.changes.get_mut(to.index()) {
-            *times += 1;
+            *times = times.wrapping_add(1);
         }
         self.news.push(Change {
             to,

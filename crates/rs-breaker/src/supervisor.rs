@@ -107,7 +107,12 @@ impl Supervisor {
     /// # Cancel safety
     /// Dropping the future stops the housekeeping between two steps; breakers then look at the clock
     /// themselves. Running again goes on where it stopped.
-    pub async fn run(&self) {
+    pub fn run(&self) -> impl Future<Output = ()> + Send + use<> {
+        let supervisor = self.clone();
+        async move { supervisor.keep_house().await }
+    }
+
+    async fn keep_house(&self) {
         let _running = Running::begin(&self.0.running);
         let mut round = self.0.clock.now();
         loop {

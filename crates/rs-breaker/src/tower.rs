@@ -15,7 +15,8 @@ use crate::Breaker;
 /// A breaker as a tower layer: every service that it wraps is guarded by the same breaker.
 ///
 /// The error of the service becomes a [`Failure`]: its own error, or the rejection. Where the breaker
-/// refuses, the service is neither asked nor waited for.
+/// refuses, the service is neither asked nor waited for. A service that fails to become ready has not been
+/// called: that counts for nothing here.
 ///
 /// ```
 /// use rs_breaker::{Breaker, BreakerConfig, BreakerLayer};

@@ -18,7 +18,8 @@ use rs_breaker::{
     Trip, Window,
 };
 use rs_core::{
-    Call, Clock, ClockHand, Fault, FlightRecorder, Guard, Mandate, Outcome, Permit, Rejection, Share,
+    Call, Clock, ClockHand, Fault, FlightRecorder, Guard, Mandate, Outcome, Permit, Rejection,
+    Share,
 };
 use std::time::Duration;
 
@@ -36,7 +37,10 @@ fn breaker(config: BreakerConfig) -> (Breaker, ClockHand) {
     let (clock, hand) = Clock::manual();
     let recorder = FlightRecorder::with_clock(1, clock.clone());
     recorder.switch_off();
-    let around = Surroundings::apart().with_clock(clock).with_seed(7).with_recorder(recorder);
+    let around = Surroundings::apart()
+        .with_clock(clock)
+        .with_seed(7)
+        .with_recorder(recorder);
     (Breaker::within(&around, "model", config).unwrap(), hand)
 }
 
@@ -92,9 +96,8 @@ fn every_result_is_counted_once() {
     model(|| {
         let config = in_a_row(100).with_trip([Trip::failure_rate(Share::ALL, Window::last(10))]);
         let (breaker, _hand) = breaker(config);
-        let others = [Outcome::Success, Outcome::TRANSIENT].map(|outcome| {
-            beside(&breaker, move |breaker| call(breaker, outcome))
-        });
+        let others = [Outcome::Success, Outcome::TRANSIENT]
+            .map(|outcome| beside(&breaker, move |breaker| call(breaker, outcome)));
         call(&breaker, Outcome::Success);
         for other in others {
             other.join().unwrap();
@@ -134,7 +137,10 @@ fn looking_takes_nothing_away() {
         assert!(accounted(&breaker.snapshot()) <= 2);
         other.join().unwrap();
         let now = breaker.snapshot();
-        assert_eq!((now.successes, now.failures, now.consecutive_failures), (1, 1, 1));
+        assert_eq!(
+            (now.successes, now.failures, now.consecutive_failures),
+            (1, 1, 1)
+        );
     });
 }
 
@@ -366,7 +372,10 @@ fn two_probes_decide_together() {
         second.finish(Outcome::Success);
         other.join().unwrap();
         let now = breaker.snapshot();
-        assert_eq!((now.state, now.successes, now.stale), (BreakerState::Closed, 2, 0));
+        assert_eq!(
+            (now.state, now.successes, now.stale),
+            (BreakerState::Closed, 2, 0)
+        );
     });
 }
 
@@ -385,7 +394,10 @@ fn a_lease_that_runs_out_gives_its_place_to_another() {
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
         assert_eq!(breaker.snapshot().stale, 1);
         // One that was refused looked while the other held the lock; whoever asks now has the place.
-        probe.or_else(|_| enter(&breaker)).unwrap().finish(Outcome::Success);
+        probe
+            .or_else(|_| enter(&breaker))
+            .unwrap()
+            .finish(Outcome::Success);
         assert_eq!(breaker.state(), BreakerState::Closed);
     });
 }
@@ -443,7 +455,9 @@ fn every_refusal_is_counted() {
     model(|| {
         let (breaker, _hand) = breaker(in_a_row(1));
         breaker.force_open(mandate());
-        let other = beside(&breaker, |breaker| assert!(!call(breaker, Outcome::Success)));
+        let other = beside(&breaker, |breaker| {
+            assert!(!call(breaker, Outcome::Success))
+        });
         assert!(!call(&breaker, Outcome::Success));
         other.join().unwrap();
         assert_eq!(breaker.snapshot().rejected, 2);

@@ -137,11 +137,20 @@ impl<T, E, C: Classify<T, E>> Classify<T, E> for Contained<C> {
     }
 
     fn classify_for(&self, call: &Call, result: Result<&T, &E>) -> Outcome {
-        contain(
-            || self.0.classify_for(call, result),
-            |signal| signal.during(call),
-        )
+        contained(&self.0, call, result)
     }
+}
+
+/// What this classifier says, if it does not panic.
+pub(crate) fn contained<T, E>(
+    classify: &impl Classify<T, E>,
+    call: &Call,
+    result: Result<&T, &E>,
+) -> Outcome {
+    contain(
+        || classify.classify_for(call, result),
+        |signal| signal.during(call),
+    )
 }
 
 fn contain(classify: impl FnOnce() -> Outcome, about: impl FnOnce(Signal) -> Signal) -> Outcome {

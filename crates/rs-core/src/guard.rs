@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{Call, Classify, Ending, Failure, Permit, Rejection};
+use crate::{Call, Classify, Ending, Failure, Permit, Rejection, classify::contained};
 
 /// Admits or refuses a call, and hears how it ended: a breaker, a bulkhead, a rate limit.
 ///
@@ -91,6 +91,7 @@ pub trait Guard: Send + Sync {
 
     /// Calls a blocking operation under this guard, judged by this classifier; [`ByResult`](crate::ByResult) takes every
     /// `Err` for a transient failure. It does not wait for a place: that would block the thread.
+    /// A classifier that panics is contained: the call counts as failed, and a signal says so.
     ///
     /// # Errors
     /// [`Failure::Rejected`] when the guard refuses, else the operation's own error.
@@ -103,7 +104,7 @@ pub trait Guard: Send + Sync {
         let call = call.into();
         let permit = self.try_admit(&call)?;
         let result = operation(call);
-        permit.finish(classify.classify_for(&call, result.as_ref()));
+        permit.finish(contained(classify, &call, result.as_ref()));
         result.map_err(|error| Failure::Operation {
             error,
             attempts: call.attempt(),

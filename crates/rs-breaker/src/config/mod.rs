@@ -46,6 +46,7 @@ pub struct BreakerConfig {
     pub(crate) trip: Vec<Trip>,
     pub(crate) open_time: OpenTime,
     pub(crate) probing: Probing,
+    #[cfg_attr(feature = "serde", serde(with = "ramp::or_off"))]
     pub(crate) ramp: Option<Ramp>,
     pub(crate) timing: Timing,
     pub(crate) enforcement: Enforcement,

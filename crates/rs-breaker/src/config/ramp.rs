@@ -114,3 +114,57 @@ impl Default for Ramp {
         Self::over(Duration::from_secs(10))
     }
 }
+
+/// A ramp, or `off`: where nothing stands, the default applies, and TOML has no other nothing.
+#[cfg(feature = "serde")]
+pub(super) mod or_off {
+    use std::fmt;
+
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer,
+        de::{Error, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
+    };
+
+    use super::Ramp;
+
+    const OFF: &str = "off";
+
+    pub(crate) fn serialize<S: Serializer>(ramp: &Option<Ramp>, to: S) -> Result<S::Ok, S::Error> {
+        match ramp {
+            Some(ramp) => ramp.serialize(to),
+            None => to.serialize_str(OFF),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Ramp>, D::Error> {
+        from.deserialize_any(RampOrOff)
+    }
+
+    struct RampOrOff;
+
+    impl<'de> Visitor<'de> for RampOrOff {
+        type Value = Option<Ramp>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a ramp or \"off\"")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<Ramp>, A::Error> {
+            Ramp::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Option<Ramp>, E> {
+            if text == OFF {
+                Ok(None)
+            } else {
+                Err(E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Option<Ramp>, E> {
+            Ok(None)
+        }
+    }
+}

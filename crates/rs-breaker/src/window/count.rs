@@ -7,9 +7,10 @@ pub(crate) struct CountWindow {
     filled: u32,
     /// Where the next result goes; the oldest stands there once the window is full.
     next: u32,
-    failed: Bits,
-    slow: Bits,
-    results: Results,
+    /// Whether it failed, and whether it was slow.
+    bits: Bits,
+    /// Fine, slow, failed, slowly failed.
+    counts: [u32; 4],
 }
 
 impl CountWindow {
@@ -18,9 +19,8 @@ impl CountWindow {
             size,
             filled: 0,
             next: 0,
-            failed: Bits::new(size),
-            slow: Bits::new(size),
-            results: Results::default(),
+            bits: Bits::new(2 * size),
+            counts: [0; 4],
         }
     }
 
@@ -28,8 +28,14 @@ impl CountWindow {
         self.size
     }
 
-    pub(crate) const fn results(&self) -> Results {
-        self.results
+    pub(crate) fn results(&self) -> Results {
+        let [fine, slow, failed, slow_failed] = self.counts.map(u64::from);
+        Results {
+            fine,
+            slow,
+            failed,
+            slow_failed,
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -48,23 +54,28 @@ impl CountWindow {
 
     fn push_one(&mut self, failed: bool, slow: bool) {
         if self.filled == self.size {
-            let oldest = self.next;
-            *self.count(self.failed.get(oldest), self.slow.get(oldest)) -= 1;
+            let (failed, slow) = self.get(self.next);
+            *self.count(failed, slow) -= 1;
         } else {
             self.filled += 1;
         }
-        self.failed.set(self.next, failed);
-        self.slow.set(self.next, slow);
+        self.bits.set(2 * self.next, failed);
+        self.bits.set(2 * self.next + 1, slow);
         *self.count(failed, slow) += 1;
         self.next = (self.next + 1) % self.size;
     }
 
-    const fn count(&mut self, failed: bool, slow: bool) -> &mut u64 {
+    fn get(&self, place: u32) -> (bool, bool) {
+        (self.bits.get(2 * place), self.bits.get(2 * place + 1))
+    }
+
+    const fn count(&mut self, failed: bool, slow: bool) -> &mut u32 {
+        let [fine, slowly, badly, slowly_badly] = &mut self.counts;
         match (failed, slow) {
-            (false, false) => &mut self.results.fine,
-            (false, true) => &mut self.results.slow,
-            (true, false) => &mut self.results.failed,
-            (true, true) => &mut self.results.slow_failed,
+            (false, false) => fine,
+            (false, true) => slowly,
+            (true, false) => badly,
+            (true, true) => slowly_badly,
         }
     }
 
@@ -74,7 +85,8 @@ impl CountWindow {
         let oldest = other.next + other.size - other.filled;
         for step in other.filled.saturating_sub(self.size)..other.filled {
             let place = (oldest + step) % other.size;
-            self.push_one(other.failed.get(place), other.slow.get(place));
+            let (failed, slow) = other.get(place);
+            self.push_one(failed, slow);
         }
     }
 }

@@ -94,25 +94,26 @@ impl std::ops::AddAssign for Results {
 pub(crate) struct Record {
     origin: Instant,
     run: u32,
-    calls: Vec<CountWindow>,
-    times: Vec<TimeWindow>,
+    // Boxed, for a vector makes room for four at once.
+    calls: Box<[CountWindow]>,
+    times: Box<[TimeWindow]>,
 }
 
 impl Record {
     pub(crate) fn new(config: &BreakerConfig, origin: Instant) -> Self {
-        let mut record = Self {
+        let spans = spans(config);
+        Self {
             origin,
             run: 0,
-            calls: Vec::new(),
-            times: Vec::new(),
-        };
-        for span in spans(config) {
-            match span {
-                Span::Calls(size) => record.calls.push(CountWindow::new(size)),
-                Span::Time(time) => record.times.push(TimeWindow::new(time)),
-            }
+            calls: collected(&spans, |span| match span {
+                Span::Calls(size) => Some(CountWindow::new(size)),
+                Span::Time(_) => None,
+            }),
+            times: collected(&spans, |span| match span {
+                Span::Time(time) => Some(TimeWindow::new(time)),
+                Span::Calls(_) => None,
+            }),
         }
-        record
     }
 
     /// The same record under other rules, as far as it fits: a window takes over from the one of the
@@ -193,6 +194,10 @@ impl Record {
             }
         }
     }
+}
+
+fn collected<T>(spans: &[Span], window: impl Fn(Span) -> Option<T>) -> Box<[T]> {
+    spans.iter().filter_map(|span| window(*span)).collect()
 }
 
 fn spans(config: &BreakerConfig) -> Vec<Span> {

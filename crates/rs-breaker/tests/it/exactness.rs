@@ -27,13 +27,25 @@ fn check(percent_at_least: u32, window: usize, minimum: usize, results: &[bool])
     let rule = Trip::failure_rate(percent(percent_at_least), over);
     let bench = Bench::with(plain().with_trip([rule]));
     for (place, failed) in results.iter().enumerate() {
-        bench.call(if *failed { Outcome::TRANSIENT } else { Outcome::Success });
+        bench.call(if *failed {
+            Outcome::TRANSIENT
+        } else {
+            Outcome::Success
+        });
         let seen = &results[(place + 1).saturating_sub(window)..=place];
         let bad = seen.iter().filter(|failed| **failed).count();
         let holds = seen.len() >= minimum && 100 * bad >= percent_at_least as usize * seen.len();
         let opens = *failed && holds;
-        let expected = if opens { BreakerState::Open } else { BreakerState::Closed };
-        assert_eq!(bench.breaker.state(), expected, "call {place} of {results:?}");
+        let expected = if opens {
+            BreakerState::Open
+        } else {
+            BreakerState::Closed
+        };
+        assert_eq!(
+            bench.breaker.state(),
+            expected,
+            "call {place} of {results:?}"
+        );
         if opens {
             return;
         }
@@ -60,9 +72,8 @@ fn half_of_the_last_hundred_opens_on_the_very_call() {
 #[test]
 fn any_rate_opens_on_the_very_call() {
     let results = prop::collection::vec(prop::bool::weighted(0.45), 0..400);
-    let rule = (1_u32..=100, 1_usize..=130).prop_flat_map(|(percent, window)| {
-        (Just(percent), Just(window), 1..=window)
-    });
+    let rule = (1_u32..=100, 1_usize..=130)
+        .prop_flat_map(|(percent, window)| (Just(percent), Just(window), 1..=window));
     TestRunner::new(cases(1_000))
         .run(&(rule, results), |((percent, window, minimum), results)| {
             check(percent, window, minimum, &results);
@@ -155,8 +166,9 @@ fn together_it_is_what_some_order_of_the_results_makes_it() {
     for trial in 0..trials {
         let failing = dice.choice([20, 40, 60]).unwrap_or(40);
         let mut draw = || dice.u8(..100) < failing;
-        let rounds: Vec<[[bool; EACH]; THREADS]> =
-            (0..6).map(|_| [(); THREADS].map(|()| [(); EACH].map(|()| draw()))).collect();
+        let rounds: Vec<[[bool; EACH]; THREADS]> = (0..6)
+            .map(|_| [(); THREADS].map(|()| [(); EACH].map(|()| draw())))
+            .collect();
         let bench = Bench::with(rules());
         let barrier = Barrier::new(THREADS + 1);
         let mut may = HashSet::from([May::begin()]);
@@ -167,7 +179,11 @@ fn together_it_is_what_some_order_of_the_results_makes_it() {
                     for round in rounds {
                         barrier.wait();
                         for failed in round[thread] {
-                            bench.call(if failed { Outcome::TRANSIENT } else { Outcome::Success });
+                            bench.call(if failed {
+                                Outcome::TRANSIENT
+                            } else {
+                                Outcome::Success
+                            });
                         }
                         barrier.wait();
                     }
@@ -181,6 +197,14 @@ fn together_it_is_what_some_order_of_the_results_makes_it() {
                 let is_open = bench.breaker.state() == BreakerState::Open;
                 certain += u32::from(may.iter().all(|may| *may == May::BeOpen));
                 may.retain(|may| (*may == May::BeOpen) == is_open);
+                if may.is_empty() && !is_open {
+                    eprintln!(
+                        "HUNT round of {} failures: {:?}",
+                        failures,
+                        bench.breaker.snapshot()
+                    );
+                    eprintln!("HUNT then {:?}", bench.breaker.state());
+                }
             }
         });
         let now = bench.breaker.snapshot();
@@ -197,7 +221,10 @@ fn together_it_is_what_some_order_of_the_results_makes_it() {
         assert!(fits, "trial {trial}: {now:?} after {rounds:?}");
         opened += u32::from(now.state == BreakerState::Open);
     }
-    assert!(opened > trials / 10 && certain > 0, "{opened} opened, {certain} for certain");
+    assert!(
+        opened > trials / 10 && certain > 0,
+        "{opened} opened, {certain} for certain"
+    );
 }
 
 /// So many failures at once, and a rule that needs them all, or one more.
@@ -208,7 +235,9 @@ fn check_all_at_once(rule: impl Fn(u32) -> Trip) {
     let trials = if is_long() { 2_000 } else { 40 };
     for needed in [CALLS * THREADS, CALLS * THREADS + 1] {
         for _ in 0..trials {
-            let config = plain().with_trip([rule(needed)]).with_probing(Probing::needing(1));
+            let config = plain()
+                .with_trip([rule(needed)])
+                .with_probing(Probing::needing(1));
             let bench = Bench::with(config);
             let barrier = Barrier::new(THREADS as usize);
             thread::scope(|scope| {
@@ -216,7 +245,9 @@ fn check_all_at_once(rule: impl Fn(u32) -> Trip) {
                     scope.spawn(|| {
                         let permits: Vec<_> = (0..CALLS).map(|_| bench.enter().unwrap()).collect();
                         barrier.wait();
-                        permits.into_iter().for_each(|permit| permit.finish(Outcome::TRANSIENT));
+                        permits
+                            .into_iter()
+                            .for_each(|permit| permit.finish(Outcome::TRANSIENT));
                     });
                 }
             });

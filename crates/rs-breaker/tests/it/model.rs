@@ -1,7 +1,7 @@
 //! The breaker beside a plain one: whatever happens to both, they agree.
 
 mod plain;
-mod plan;
+pub(crate) mod plan;
 
 use plain::{Plain, State, Ticket, Verdict};
 use plan::{Plan, plan};
@@ -211,7 +211,9 @@ impl Pair {
                     .reconfigure(self.plain.plan.wrong(*what))
                     .unwrap_err();
                 assert_eq!(self.breaker.config(), before);
-                self.plain.said.push(("reconfiguration_refused", self.plain.generation));
+                self.plain
+                    .said
+                    .push(("reconfiguration_refused", self.plain.generation));
             }
             Step::LookAtState => {
                 self.plain.look_at_the_time();

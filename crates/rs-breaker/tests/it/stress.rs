@@ -150,7 +150,9 @@ fn interfere(bench: &Bench, configs: &[BreakerConfig], working: &AtomicUsize) {
 
 #[track_caller]
 fn check(first: BreakerConfig, configs: &[BreakerConfig]) {
-    let lenient = configs.iter().any(|config| config.enforcement() != Enforcement::Full);
+    let lenient = configs
+        .iter()
+        .any(|config| config.enforcement() != Enforcement::Full);
     let bench = Bench::with(first);
     let working = AtomicUsize::new(THREADS);
     let mut done = Done::default();
@@ -188,7 +190,11 @@ fn check_accounts(bench: &Bench, done: Done) {
         done.ignored.checked_sub(found.ignored),
     ];
     let late: Option<Vec<u64>> = late.into_iter().collect();
-    assert_eq!(late.map(|late| late.iter().sum()), Some(found.stale), "{done:?} {found:?}");
+    assert_eq!(
+        late.map(|late| late.iter().sum()),
+        Some(found.stale),
+        "{done:?} {found:?}"
+    );
 }
 
 /// Whatever it was left as, calls that succeed close it.
@@ -218,7 +224,10 @@ fn calls() -> BreakerConfig {
 }
 
 fn time() -> BreakerConfig {
-    brisk().with_trip([Trip::failure_rate(percent(40), Window::time(SECOND).after(30))])
+    brisk().with_trip([Trip::failure_rate(
+        percent(40),
+        Window::time(SECOND).after(30),
+    )])
 }
 
 fn slow() -> BreakerConfig {
@@ -238,7 +247,15 @@ fn every_call_is_accounted_for_without_interference() {
 fn every_call_is_accounted_for_whatever_is_ordered() {
     check(calls(), &[calls()]);
     let over = |time| Ramp::over(time).starting_at(percent(10));
-    check(time(), &[calls(), time().with_ramp(over(SECOND / 10)), slow(), BreakerConfig::default()]);
+    check(
+        time(),
+        &[
+            calls(),
+            time().with_ramp(over(SECOND / 10)),
+            slow(),
+            BreakerConfig::default(),
+        ],
+    );
 }
 
 #[test]

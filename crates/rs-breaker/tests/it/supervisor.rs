@@ -308,10 +308,8 @@ fn one_that_hangs_keeps_no_breaker_from_going_on_where_nobody_is_refused() {
         prepare(&bench);
         bench.wait(100 * SECOND);
         let said = bench.said().len();
-        for _ in 0..100 {
-            let _ = bench.enter();
-        }
-        assert!(bench.said().len() > said, "100 calls, and nobody looked");
+        let _ = bench.enter();
+        assert!(bench.said().len() > said, "the next call did not look");
         assert_eq!(bench.breaker.state(), expected);
     }
     let reconfigure = |bench: &Bench| {

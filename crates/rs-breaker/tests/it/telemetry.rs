@@ -5,7 +5,7 @@ mod signals;
 use crate::support::{SECOND, percent, plain};
 use rs_breaker::{
     Breaker, BreakerConfig, BreakerRegistry, BreakerState, FailureKind, Forced, Ramp, Refused,
-    RegistryConfig, Surroundings, Timing,
+    RegistryConfig, Surroundings, Timing, Trip,
     metrics::{
         CATALOGUE, DARK_REJECTIONS, FAILURES, NOT_KEPT, NOT_PERMITTED, REQUESTS, RESPONSE_TIME,
         RequestOutcome, STALE, STATE, STATE_CHANGES,
@@ -99,40 +99,49 @@ fn mandate() -> Mandate {
     Mandate::new("anna", "a drill")
 }
 
-/// Each kind of ending, and then each kind of refusal.
+/// Each kind of ending and each kind of refusal, each another number of times.
 fn story(exported: &Exported, breaker: &Breaker) {
-    let late = breaker.try_admit(&Call::new("late")).unwrap();
+    let late = [(); 3].map(|()| breaker.try_admit(&Call::new("late")).unwrap());
     for _ in 0..5 {
         call(breaker, Outcome::Success);
     }
     call(breaker, Outcome::Ignored);
-    drop(breaker.try_admit(&Call::new("cancelled")));
-    let faults = [
-        Fault::transient(),
-        Fault::timed_out(),
-        Fault::throttled(),
-        Fault::permanent(),
-    ];
-    for fault in faults {
-        call(breaker, fault.into());
+    for _ in 0..2 {
+        drop(breaker.try_admit(&Call::new("cancelled")));
     }
-    call(breaker, Fault::timed_out().into());
-    assert!(!call(breaker, Outcome::Success), "open");
-    late.finish(Outcome::Success);
+    let faults = [
+        (Fault::transient(), 1),
+        (Fault::timed_out(), 2),
+        (Fault::throttled(), 3),
+        (Fault::permanent(), 4),
+    ];
+    for (fault, times) in faults {
+        for _ in 0..times {
+            assert!(call(breaker, fault.into()));
+        }
+    }
+    let refused = |times| {
+        for _ in 0..times {
+            assert!(!call(breaker, Outcome::Success), "{breaker:?}");
+        }
+    };
+    refused(3);
+    late.into_iter()
+        .for_each(|permit| permit.finish(Outcome::Success));
     exported.hand.advance(10 * SECOND);
     let probe = breaker.try_admit(&Call::new("probe")).unwrap();
-    assert!(!call(breaker, Outcome::Success), "half-open");
-    assert!(!call(breaker, Outcome::Success), "half-open");
+    refused(2);
     probe.finish(Outcome::Success);
     while call(breaker, Outcome::Ignored) {}
     breaker.isolate(mandate());
-    assert!(!call(breaker, Outcome::Success));
+    refused(4);
     breaker.force_open(mandate());
-    assert!(!call(breaker, Outcome::Success));
+    refused(5);
 }
 
 fn ramped() -> BreakerConfig {
     plain()
+        .with_trip([Trip::consecutive_failures(10)])
         .with_ramp(Ramp::over(20 * SECOND).starting_at(percent(1)))
         .with_timing(Timing::Every)
 }
@@ -140,29 +149,29 @@ fn ramped() -> BreakerConfig {
 /// What the story leaves, but for the calls of the ramp, of which nobody knows how many there were.
 fn left(ramped: f64) -> Vec<(&'static str, f64)> {
     vec![
-        ("failures_total breaker=payments kind=permanent", 1.0),
-        ("failures_total breaker=payments kind=throttled", 1.0),
+        ("failures_total breaker=payments kind=permanent", 4.0),
+        ("failures_total breaker=payments kind=throttled", 3.0),
         ("failures_total breaker=payments kind=timed_out", 2.0),
         ("failures_total breaker=payments kind=transient", 1.0),
         (
             "not_permitted_total breaker=payments reason=forced_open",
-            1.0,
+            5.0,
         ),
         ("not_permitted_total breaker=payments reason=half_open", 2.0),
-        ("not_permitted_total breaker=payments reason=isolated", 1.0),
-        ("not_permitted_total breaker=payments reason=open", 1.0),
+        ("not_permitted_total breaker=payments reason=isolated", 4.0),
+        ("not_permitted_total breaker=payments reason=open", 3.0),
         ("not_permitted_total breaker=payments reason=ramping", 1.0),
-        ("requests_total breaker=payments outcome=cancelled", 1.0),
-        ("requests_total breaker=payments outcome=failure", 5.0),
+        ("requests_total breaker=payments outcome=cancelled", 2.0),
+        ("requests_total breaker=payments outcome=failure", 10.0),
         (
             "requests_total breaker=payments outcome=ignored",
             1.0 + ramped,
         ),
-        ("requests_total breaker=payments outcome=rejected", 6.0),
-        ("requests_total breaker=payments outcome=stale", 1.0),
+        ("requests_total breaker=payments outcome=rejected", 15.0),
+        ("requests_total breaker=payments outcome=stale", 3.0),
         ("requests_total breaker=payments outcome=success", 6.0),
-        ("response_time_seconds breaker=payments", 13.0 + ramped),
-        ("stale_total breaker=payments", 1.0),
+        ("response_time_seconds breaker=payments", 20.0 + ramped),
+        ("stale_total breaker=payments", 3.0),
         ("state breaker=payments state=forced_open", 1.0),
         (
             "state_changes_total breaker=payments state=forced_open",

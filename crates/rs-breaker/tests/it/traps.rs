@@ -2,7 +2,8 @@
 
 use crate::support::{Bench, SECOND, percent, plain};
 use rs_breaker::{
-    Breaker, BreakerConfig, BreakerState, Forced, OpenTime, Probing, Ramp, Surroundings, Trip, Window,
+    Breaker, BreakerConfig, BreakerState, Forced, OpenTime, Probing, Ramp, Surroundings, Trip,
+    Window,
 };
 use rs_core::{
     Call, Clock, Failure, Fault, FlightRecorder, Guard, Mandate, Outcome, Policy, Share, operation,
@@ -70,12 +71,12 @@ fn a_hung_probe_does_not_wedge_half_open_beside_a_hung_supervisor() {
     assert!(bench.around.supervisor().is_running());
     let _hung = bench.enter().unwrap();
     bench.wait(5 * SECOND);
-    assert!((0..=64).any(|_| bench.succeed()));
+    assert!((0..=150).any(|_| bench.succeed()));
     // So does every other state that ends by time.
     for forced in [Forced::Open, Forced::Isolated] {
         bench.breaker.force(forced, anna().lasting(SECOND));
         bench.wait(SECOND);
-        assert!((0..=64).any(|_| bench.succeed()), "{forced:?}");
+        assert!((0..=150).any(|_| bench.succeed()), "{forced:?}");
     }
 }
 
@@ -136,7 +137,10 @@ fn half_open_does_not_admit_all_fifty_concurrent_callers() {
                 })
             })
             .collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .sum()
     });
     assert_eq!(admitted, 2);
     assert_eq!(bench.breaker.snapshot().rejected, 48);
@@ -197,15 +201,17 @@ fn a_wrong_reload_changes_nothing() {
 fn callbacks_that_call_into_the_breaker_do_not_deadlock() {
     let own: Arc<OnceLock<Breaker>> = Arc::default();
     let known = Arc::clone(&own);
-    let time = OpenTime::fixed(SECOND).with_jitter(Share::NONE).decided_by(move |opening| {
-        let breaker = known.get().unwrap();
-        assert_eq!(breaker.snapshot().state, BreakerState::Open);
-        assert!(breaker.try_admit(&Call::new("from inside")).is_err());
-        if opening.relapses == 1 {
-            breaker.reset(anna());
-        }
-        30 * SECOND
-    });
+    let time = OpenTime::fixed(SECOND)
+        .with_jitter(Share::NONE)
+        .decided_by(move |opening| {
+            let breaker = known.get().unwrap();
+            assert_eq!(breaker.snapshot().state, BreakerState::Open);
+            assert!(breaker.try_admit(&Call::new("from inside")).is_err());
+            if opening.relapses == 1 {
+                breaker.reset(anna());
+            }
+            30 * SECOND
+        });
     let bench = Bench::with(plain().with_open_time(time));
     own.set(bench.breaker.clone()).unwrap();
     let mut observer = bench.around.recorder().observe();
@@ -213,24 +219,37 @@ fn callbacks_that_call_into_the_breaker_do_not_deadlock() {
     for _ in 0..4 {
         bench.fail();
         while let Some(recorded) = observer.try_next() {
-            heard.push((recorded.signal.kind().name(), bench.breaker.snapshot().state));
+            heard.push((
+                recorded.signal.kind().name(),
+                bench.breaker.snapshot().state,
+            ));
         }
     }
     assert_eq!(heard, [("opened", BreakerState::Open)]);
     assert_eq!(bench.breaker.snapshot().next_probe, Some(30 * SECOND));
     bench.wait(30 * SECOND);
     bench.fail();
-    assert_eq!(bench.breaker.state(), BreakerState::Closed, "as it was told from inside");
+    assert_eq!(
+        bench.breaker.state(),
+        BreakerState::Closed,
+        "as it was told from inside"
+    );
 }
 
 #[test]
 fn a_callback_that_panics_leaves_the_breaker_usable() {
     let panics = |_: &rs_breaker::Opening| panic!("a callback that panics");
-    let time = OpenTime::fixed(10 * SECOND).with_jitter(Share::NONE).decided_by(panics);
+    let time = OpenTime::fixed(10 * SECOND)
+        .with_jitter(Share::NONE)
+        .decided_by(panics);
     let bench = half_open(plain().with_open_time(time));
     assert!(bench.succeed());
     assert_eq!(bench.breaker.state(), BreakerState::Closed);
-    assert!(bench.said().iter().any(|said| said.contains("panicked")), "{:?}", bench.said());
+    assert!(
+        bench.said().iter().any(|said| said.contains("panicked")),
+        "{:?}",
+        bench.said()
+    );
 }
 
 #[test]
@@ -242,7 +261,10 @@ fn no_time_open_is_a_time() {
     }
     assert_eq!(bench.breaker.state(), BreakerState::HalfOpen);
     let time = OpenTime::fixed(SECOND).decided_by(|_| Duration::MAX);
-    bench.breaker.reconfigure(plain().with_open_time(time)).unwrap();
+    bench
+        .breaker
+        .reconfigure(plain().with_open_time(time))
+        .unwrap();
     bench.fail();
     let probe = bench.breaker.snapshot().next_probe.unwrap();
     assert!(probe <= 2 * 24 * 3600 * SECOND, "{probe:?}");
@@ -250,7 +272,10 @@ fn no_time_open_is_a_time() {
 
 #[test]
 fn a_clock_that_stands_still_stops_nothing() {
-    let rules = [Trip::failure_rate(percent(50), Window::time(10 * SECOND).after(20))];
+    let rules = [Trip::failure_rate(
+        percent(50),
+        Window::time(10 * SECOND).after(20),
+    )];
     let bench = Bench::with(plain().with_trip(rules));
     for _ in 0..10 {
         bench.succeed();
@@ -313,9 +338,17 @@ fn a_window_over_time_is_empty_after_a_long_silence() {
             }
             let seen = bench.breaker.snapshot().window_calls;
             let state = bench.breaker.state();
-            assert_eq!((seen, state), (3, BreakerState::Closed), "{span:?} {silence:?}");
+            assert_eq!(
+                (seen, state),
+                (3, BreakerState::Closed),
+                "{span:?} {silence:?}"
+            );
             bench.wait(span);
-            assert_eq!(bench.breaker.snapshot().window_calls, 0, "{span:?} {silence:?}");
+            assert_eq!(
+                bench.breaker.snapshot().window_calls,
+                0,
+                "{span:?} {silence:?}"
+            );
         }
     }
 }
@@ -359,12 +392,18 @@ async fn a_classifier_that_panics_counts_as_a_failure_of_that_call() {
     let call = Call::new("classify");
     let panics = |_: Result<&u32, &()>| -> Outcome { panic!("a classifier that panics") };
     let odd = operation(async |_call: Call| Ok::<u32, ()>(1)).classified(panics);
-    assert_eq!(bench.breaker.run(&call, &odd).await, Ok(1), "the caller has its result");
+    assert_eq!(
+        bench.breaker.run(&call, &odd).await,
+        Ok(1),
+        "the caller has its result"
+    );
     let now = bench.breaker.snapshot();
     assert_eq!((now.failures, now.consecutive_failures), (1, 1));
     let said = FlightRecorder::global().recent(1_000);
     let about = |kind| {
-        let mut about = said.iter().filter(|one| one.signal.call() == Some(call.id()));
+        let mut about = said
+            .iter()
+            .filter(|one| one.signal.call() == Some(call.id()));
         about.any(|one| one.signal.kind().name() == kind)
     };
     assert!(about("classifier_panicked"));
@@ -372,6 +411,7 @@ async fn a_classifier_that_panics_counts_as_a_failure_of_that_call() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test stands in for the caller")]
 async fn an_operation_that_panics_is_a_cancelled_call() {
     let bench = Bench::with(plain());
     let breaker = bench.breaker.clone();
@@ -380,7 +420,9 @@ async fn an_operation_that_panics_is_a_cancelled_call() {
     assert!(panicked.unwrap_err().is_panic());
     let blocking = catch_unwind(AssertUnwindSafe(|| {
         let operation = |_| -> Result<(), ()> { panic!("an operation that panics") };
-        bench.breaker.call_blocking("panic", &rs_core::ByResult, operation)
+        bench
+            .breaker
+            .call_blocking("panic", &rs_core::ByResult, operation)
     }));
     assert!(blocking.is_err());
     let now = bench.breaker.snapshot();
@@ -427,7 +469,10 @@ fn a_breaker_that_everybody_ignores_does_not_open() {
     ];
     let bench = Bench::with(plain().with_trip(rules));
     for _ in 0..1_000 {
-        bench.enter().unwrap().finish_after(Outcome::Ignored, 60 * SECOND);
+        bench
+            .enter()
+            .unwrap()
+            .finish_after(Outcome::Ignored, 60 * SECOND);
     }
     let now = bench.breaker.snapshot();
     assert_eq!((now.state, now.window_calls), (BreakerState::Closed, 0));
@@ -435,8 +480,12 @@ fn a_breaker_that_everybody_ignores_does_not_open() {
 
 #[test]
 fn what_the_server_asks_for_is_bounded_and_belongs_to_its_failure() {
-    let time = OpenTime::fixed(10 * SECOND).with_jitter(Share::NONE).honouring_hints(60 * SECOND);
-    let config = plain().with_open_time(time).with_trip([Trip::consecutive_failures(2)]);
+    let time = OpenTime::fixed(10 * SECOND)
+        .with_jitter(Share::NONE)
+        .honouring_hints(60 * SECOND);
+    let config = plain()
+        .with_open_time(time)
+        .with_trip([Trip::consecutive_failures(2)]);
     let hinted = |hint| Outcome::from(Fault::throttled().after(hint));
     for (hints, expected) in [
         ([None, Some(30 * SECOND)], 30 * SECOND),
@@ -448,10 +497,18 @@ fn what_the_server_asks_for_is_bounded_and_belongs_to_its_failure() {
         for hint in hints {
             bench.call(hint.map_or(Outcome::TRANSIENT, hinted));
         }
-        assert_eq!(bench.breaker.snapshot().next_probe, Some(expected), "{hints:?}");
+        assert_eq!(
+            bench.breaker.snapshot().next_probe,
+            Some(expected),
+            "{hints:?}"
+        );
         bench.wait(expected);
         bench.call(hinted(20 * SECOND));
-        assert_eq!(bench.breaker.snapshot().next_probe, Some(20 * SECOND), "a probe's too");
+        assert_eq!(
+            bench.breaker.snapshot().next_probe,
+            Some(20 * SECOND),
+            "a probe's too"
+        );
     }
 }
 
@@ -459,7 +516,12 @@ fn what_the_server_asks_for_is_bounded_and_belongs_to_its_failure() {
 fn probes_go_on_under_other_rules() {
     let probing = Probing::needing(3).of(5).at_once(3);
     let bench = half_open(plain().with_probing(probing));
-    let reconfigure = |probing| bench.breaker.reconfigure(plain().with_probing(probing)).unwrap();
+    let reconfigure = |probing| {
+        bench
+            .breaker
+            .reconfigure(plain().with_probing(probing))
+            .unwrap()
+    };
     let out = [(); 3].map(|()| bench.enter().unwrap());
     assert!(bench.enter().is_err());
     // Fewer places: who is out stays out, and nobody else comes in meanwhile.
@@ -472,14 +534,18 @@ fn probes_go_on_under_other_rules() {
     // More of them.
     reconfigure(Probing::needing(3).of(5).at_once(5));
     let more = [(); 2].map(|()| bench.enter().unwrap());
-    assert!(bench.enter().is_err(), "five can decide, and five were let in");
+    assert!(
+        bench.enter().is_err(),
+        "five can decide, and five were let in"
+    );
     // What has ended is enough by the new rules, one way or the other.
     third.finish(Outcome::Success);
     assert_eq!(bench.breaker.state(), BreakerState::HalfOpen);
     reconfigure(Probing::needing(2).of(4));
     assert_eq!(bench.breaker.state(), BreakerState::Closed);
     let stale = bench.breaker.snapshot().stale;
-    more.into_iter().for_each(|permit| permit.finish(Outcome::TRANSIENT));
+    more.into_iter()
+        .for_each(|permit| permit.finish(Outcome::TRANSIENT));
     assert_eq!(bench.breaker.snapshot().stale, stale + 2);
     assert_eq!(bench.breaker.state(), BreakerState::Closed);
 }
@@ -489,7 +555,10 @@ fn a_slow_probe_is_no_sign_of_health() {
     let rule = Trip::slow_rate(percent(50), SECOND, Window::last(4).after(2));
     let bench = Bench::with(plain().with_trip([rule]));
     for _ in 0..2 {
-        bench.enter().unwrap().finish_after(Outcome::Success, 2 * SECOND);
+        bench
+            .enter()
+            .unwrap()
+            .finish_after(Outcome::Success, 2 * SECOND);
     }
     assert_eq!(bench.breaker.state(), BreakerState::Open);
     bench.wait(10 * SECOND);
@@ -505,9 +574,15 @@ async fn a_clone_is_the_same_breaker() {
     let (clock, _hand) = Clock::manual();
     let around = Surroundings::apart().with_clock(clock);
     let breaker = Breaker::within(&around, "one", plain()).unwrap();
-    let (clone, other) = (breaker.clone(), Breaker::within(&around, "one", plain()).unwrap());
+    let (clone, other) = (
+        breaker.clone(),
+        Breaker::within(&around, "one", plain()).unwrap(),
+    );
     breaker.force_open(anna());
     let call = async |_call: Call| Ok::<_, ()>(());
-    assert!(matches!(clone.call("x", call).await, Err(Failure::Rejected(_))));
+    assert!(matches!(
+        clone.call("x", call).await,
+        Err(Failure::Rejected(_))
+    ));
     assert_eq!(other.call("x", call).await, Ok(()));
 }

@@ -328,7 +328,7 @@ impl Blocking {
         begins: &Sender<()>,
         decided: &Receiver<End>,
     ) -> Result<u32, Failure<&'static str>> {
-        breaker.call_blocking("charge", &Contained::new(Judge), |_call| {
+        breaker.call_blocking("charge", &Judge, |_call| {
             begins.send(()).unwrap();
             let end = decided.recv();
             end.unwrap_or_else(|_| panic!("the caller goes away"))

@@ -410,7 +410,9 @@ impl Plain {
         let mut time = rule.first;
         if let Some(at_most) = rule.at_most {
             let relapses = self.relapses.min(100) as i32;
-            time = time.mul_f64(rule.factor.powi(relapses).min(1e9)).min(at_most);
+            time = time
+                .mul_f64(rule.factor.powi(relapses).min(1e9))
+                .min(at_most);
         }
         if let (Some(hint), Some(most)) = (hint, rule.hints_up_to) {
             time = time.max(hint.min(most));
