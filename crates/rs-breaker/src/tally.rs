@@ -107,13 +107,22 @@ pub(crate) struct Counted(AtomicU64);
 #[repr(u32)]
 pub(crate) enum End {
     Fine = 0,
-    Slow = 14,
-    Failed = 20,
-    SlowFailed = 26,
+    /// A success in time that ended after a bad one that nobody has looked at yet: those before may be
+    /// old, and must not be mixed with it.
+    FineLater = 12,
+    Slow = 16,
+    Failed = 21,
+    SlowFailed = 27,
 }
 
 impl End {
-    const ALL: [Self; 4] = [Self::Fine, Self::Slow, Self::Failed, Self::SlowFailed];
+    const ALL: [Self; 5] = [
+        Self::Fine,
+        Self::FineLater,
+        Self::Slow,
+        Self::Failed,
+        Self::SlowFailed,
+    ];
     const AGAINST: u64 = (1 << SLICE_AT) - (1 << Self::Slow as u32);
 
     pub(crate) const fn of(failed: bool, slow: bool) -> Self {
@@ -125,12 +134,30 @@ impl End {
         }
     }
 
+    /// Where it counts now.
+    #[inline]
+    const fn place_in(self, word: u64) -> Self {
+        let later = word & Self::AGAINST != 0 && !Self::FineLater.is_full_in(word);
+        match self {
+            Self::Fine if later => Self::FineLater,
+            end => end,
+        }
+    }
+
     #[inline]
     const fn most(self) -> u64 {
-        match self {
-            Self::Fine => (1 << Self::Slow as u32) - 1,
-            Self::Slow | Self::Failed | Self::SlowFailed => (1 << 6) - 1,
-        }
+        let bits = match self {
+            Self::Fine => 12,
+            Self::FineLater => 4,
+            Self::Slow | Self::SlowFailed => 5,
+            Self::Failed => 6,
+        };
+        (1 << bits) - 1
+    }
+
+    #[inline]
+    const fn is_full_in(self, word: u64) -> bool {
+        self.count_in(word) == self.most()
     }
 
     #[inline]
@@ -184,10 +211,11 @@ impl Counted {
                     return Added::Behind;
                 }
             }
-            if end.count_in(word) == end.most() {
+            let place = end.place_in(word);
+            if place.is_full_in(word) {
                 return Added::Full;
             }
-            let next = word + (1 << end as u32);
+            let next = word + (1 << place as u32);
             // SeqCst: whoever fails to get the lock after this relies on the holder to see it.
             match self
                 .0
@@ -212,20 +240,30 @@ impl Counted {
     }
 
     /// What it counted and for what; it belongs to this tag from now on.
-    fn take(&self, next: Tag) -> (Tag, Results) {
+    fn take(&self, next: Tag) -> (Tag, Taken) {
         let mut word = self.0.load(Ordering::SeqCst);
         if word != next.0 {
             word = self.0.swap(next.0, Ordering::SeqCst);
         }
-        let [fine, slow, failed, slow_failed] = End::ALL.map(|end| end.count_in(word));
-        let results = Results {
-            fine,
-            slow,
-            failed,
-            slow_failed,
+        let [before, fine, slow, failed, slow_failed] = End::ALL.map(|end| end.count_in(word));
+        let taken = Taken {
+            before,
+            then: Results {
+                fine,
+                slow,
+                failed,
+                slow_failed,
+            },
         };
-        (Tag(word & TAG), results)
+        (Tag(word & TAG), taken)
     }
+}
+
+/// What tallies counted: successes in time, and then the rest, of which nobody knows the order.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    before: u64,
+    then: Results,
 }
 
 /// A count that only grows.
@@ -406,9 +444,9 @@ impl Tallies {
     pub(crate) fn take(&self, next: Tag, slice: u64) -> Batches {
         let mut batches = Batches::default();
         for tally in self.iter() {
-            let (tag, results) = tally.counted.take(next);
-            if results.calls() > 0 {
-                batches.add(tag.slice_near(slice), results);
+            let (tag, taken) = tally.counted.take(next);
+            if taken.before + taken.then.calls() > 0 {
+                batches.add(tag.slice_near(slice), taken);
             }
         }
         batches
@@ -435,31 +473,39 @@ impl Tallies {
 
 /// What was counted in a few slices of time, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Batches([Option<(u64, Results)>; 4]);
+pub(crate) struct Batches([Option<(u64, Taken)>; 4]);
 
 impl Batches {
     /// Tallies lie back by few slices; beyond the places here the newest ones are taken together.
-    fn add(&mut self, slice: u64, results: Results) {
-        let same_or_free = |batch: &&mut Option<(u64, Results)>| match batch {
+    fn add(&mut self, slice: u64, taken: Taken) {
+        let same_or_free = |batch: &&mut Option<(u64, Taken)>| match batch {
             Some((known, _)) => *known == slice,
             None => true,
         };
-        match self.0.iter_mut().find(same_or_free) {
-            Some(batch) => batch.get_or_insert((slice, Results::default())).1 += results,
-            None => {
-                if let Some((newest, sum)) = self.0.iter_mut().flatten().max_by_key(|batch| batch.0)
-                {
-                    *newest = slice.max(*newest);
-                    *sum += results;
-                }
-            }
+        let batch = match self.0.iter_mut().find(same_or_free) {
+            Some(batch) => Some(batch.get_or_insert((slice, Taken::default()))),
+            None => self.0.iter_mut().flatten().max_by_key(|batch| batch.0),
+        };
+        if let Some((known, sum)) = batch {
+            *known = slice.max(*known);
+            sum.before += taken.before;
+            sum.then += taken.then;
         }
         self.0
             .sort_unstable_by_key(|batch| batch.map_or(u64::MAX, |(slice, _)| slice));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Results)> {
-        self.0.iter().flatten().copied()
+        self.0.iter().flatten().flat_map(|(slice, taken)| {
+            let before = Results {
+                fine: taken.before,
+                ..Results::default()
+            };
+            let parts = [before, taken.then].into_iter();
+            parts
+                .filter(|results| results.calls() > 0)
+                .map(|results| (*slice, results))
+        })
     }
 }
 

@@ -14,8 +14,8 @@ use loom::{
     thread,
 };
 use rs_breaker::{
-    Breaker, BreakerConfig, BreakerSnapshot, BreakerState, OpenTime, Probing, Surroundings, Timing,
-    Trip, Window,
+    Breaker, BreakerConfig, BreakerRegistry, BreakerSnapshot, BreakerState, OpenTime, Probing,
+    RegistryConfig, Surroundings, Timing, Trip, Window,
 };
 use rs_core::{
     Call, Clock, ClockHand, Fault, FlightRecorder, Guard, Mandate, Outcome, Permit, Rejection,
@@ -32,15 +32,23 @@ fn model(run: impl Fn() + Send + Sync + 'static) {
     builder.check(run);
 }
 
-/// A breaker that nobody hears of: what it says is modelled in `rs-core`.
-fn breaker(config: BreakerConfig) -> (Breaker, ClockHand) {
+/// Where nobody hears of a breaker: what it says is modelled in `rs-core`.
+fn around() -> (Surroundings, ClockHand) {
     let (clock, hand) = Clock::manual();
     let recorder = FlightRecorder::with_clock(1, clock.clone());
     recorder.switch_off();
-    let around = Surroundings::apart()
-        .with_clock(clock)
-        .with_seed(7)
-        .with_recorder(recorder);
+    let around = Surroundings::apart();
+    (
+        around
+            .with_clock(clock)
+            .with_seed(7)
+            .with_recorder(recorder),
+        hand,
+    )
+}
+
+fn breaker(config: BreakerConfig) -> (Breaker, ClockHand) {
+    let (around, hand) = around();
     (Breaker::within(&around, "model", config).unwrap(), hand)
 }
 
@@ -173,6 +181,24 @@ fn three_failures_at_once_open_it() {
     });
 }
 
+/// Successes that ended long before are not mixed with failures that end at the same time.
+#[test]
+fn two_failures_at_once_after_successes_open_it() {
+    model(|| {
+        let half = Share::percent(50.0).unwrap();
+        let last = Trip::failure_rate(half, Window::last(4).after(4));
+        let (breaker, _hand) = breaker(in_a_row(2).with_trip([last]));
+        for _ in 0..4 {
+            call(&breaker, Outcome::Success);
+        }
+        let permit = enter_owned(&breaker);
+        let other = beside(&breaker, |breaker| call(breaker, Outcome::TRANSIENT));
+        permit.finish(Outcome::TRANSIENT);
+        other.join().unwrap();
+        assert_eq!(breaker.state(), BreakerState::Open);
+    });
+}
+
 /// A failure that meets somebody who holds the lock for another reason is judged by them.
 #[test]
 fn a_failure_beside_a_snapshot_opens_it() {
@@ -181,6 +207,21 @@ fn a_failure_beside_a_snapshot_opens_it() {
         let other = beside(&breaker, |breaker| {
             let _ = breaker.snapshot();
         });
+        call(&breaker, Outcome::TRANSIENT);
+        other.join().unwrap();
+        assert_eq!(breaker.state(), BreakerState::Open);
+    });
+}
+
+/// Whoever clears away idle breakers looks at each.
+#[test]
+fn a_failure_beside_a_look_for_idle_breakers_opens_it() {
+    model(|| {
+        let (around, _hand) = around();
+        let rules = RegistryConfig::default().with_default(in_a_row(1));
+        let breakers = BreakerRegistry::within(&around, rules).unwrap();
+        let breaker = breakers.get("model");
+        let other = thread::spawn(move || breakers.evict_idle());
         call(&breaker, Outcome::TRANSIENT);
         other.join().unwrap();
         assert_eq!(breaker.state(), BreakerState::Open);

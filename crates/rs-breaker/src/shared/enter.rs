@@ -1,6 +1,6 @@
 //! How a call goes in.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 #[cfg(feature = "tower")]
 use rs_core::Label;
@@ -14,6 +14,14 @@ use crate::{
     ticket::{Place, Started},
 };
 
+/// The numbers that decided.
+#[derive(Clone, Copy)]
+struct Evidence {
+    observed: f64,
+    limit: f64,
+    until: u64,
+}
+
 impl Shared {
     /// What the caller makes of the ticket, or the rejection, which is written where it will stay: moving
     /// it once more costs as much as all the rest.
@@ -25,11 +33,11 @@ impl Shared {
     ) -> Result<T, Rejection> {
         let gate = Gate::from_bits(self.gate.load(Ordering::Acquire));
         if gate.has(Gate::PLAIN) {
-            return Ok(admitted(self.admit(call, gate)));
+            return Ok(admitted(self.admit(gate)));
         }
         if gate.has(Gate::SHUT)
-            && !(gate.has(Gate::DUE) && self.is_turn_to_look(call))
-            && let Some(rejection) = self.refuse(call, gate)
+            && !(gate.has(Gate::DUE) && self.is_turn_to_look())
+            && let Some(rejection) = self.refuse(gate)
         {
             return Err(rejection);
         }
@@ -37,8 +45,8 @@ impl Shared {
     }
 
     #[inline]
-    fn admit(&self, call: &Call, gate: Gate) -> Ticket {
-        let shown = gate.has(Gate::SHOWN) || gate.has(Gate::SAMPLED) && Self::is_one_of_many(call);
+    fn admit(&self, gate: Gate) -> Ticket {
+        let shown = gate.has(Gate::SHOWN) || gate.has(Gate::SAMPLED) && Self::is_one_of_many();
         let timed = shown || gate.has(Gate::TIMED);
         let started = timed.then(|| Started {
             age: self.age(self.clock().now()),
@@ -47,34 +55,39 @@ impl Shared {
         Ticket::new(gate.generation(), Place::Counted, started)
     }
 
-    /// One in so many calls; the multiplication spreads ids that come in regular steps.
+    /// One in so many of a thread's calls; the multiplication spreads turns that come in regular steps,
+    /// such as every third call being to this breaker.
     ///
     /// Not by a count of this breaker: reading what was just counted waits until the processor has
     /// written it, which costs a third of a call.
     #[inline]
-    fn is_one_of_many(call: &Call) -> bool {
-        if cfg!(loom) {
-            // Ids go on from one run of a model to the next: it would not be the same model.
-            return false;
-        }
+    fn is_one_of_many() -> bool {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-        call.id().get().wrapping_mul(GOLDEN) < u64::MAX / Timing::SAMPLE
+        thread_local! {
+            static TURN: Cell<u64> = const { Cell::new(0) };
+        }
+        // In a model turns would go on from one run to the next: it would not be the same model.
+        !cfg!(loom)
+            && TURN.with(|turn| {
+                turn.set(turn.get().wrapping_add(GOLDEN));
+                turn.get() < u64::MAX / Timing::SAMPLE
+            })
     }
 
     #[inline(never)]
     fn enter_with_care(&self, call: &Call) -> Result<Ticket, Rejection> {
         loop {
-            let gate = self.gate_now(call);
+            let gate = self.gate_now();
             match gate.state() {
                 BreakerState::Closed | BreakerState::ForcedClosed => {
-                    return Ok(self.admit(call, gate));
+                    return Ok(self.admit(gate));
                 }
                 BreakerState::HalfOpen if !gate.has(Gate::FULL) => match self.take_probe() {
                     Some(ticket) => return Ok(ticket),
                     None => continue,
                 },
                 BreakerState::Ramping if self.ramp_covers(call, gate) => {
-                    return Ok(self.admit(call, gate));
+                    return Ok(self.admit(gate));
                 }
                 _ => {}
             }
@@ -82,7 +95,7 @@ impl Shared {
                 self.tallies.local().dark.bump();
                 return Ok(Ticket::new(gate.generation(), Place::Beside, None));
             }
-            if let Some(rejection) = self.refuse(call, gate) {
+            if let Some(rejection) = self.refuse(gate) {
                 return Err(rejection);
             }
         }
@@ -90,40 +103,44 @@ impl Shared {
 
     /// `None` if the breaker became something else while it was looked at.
     #[inline]
-    fn refuse(&self, call: &Call, gate: Gate) -> Option<Rejection> {
-        let rejection = self.explain(gate)?;
+    fn refuse(&self, gate: Gate) -> Option<Rejection> {
+        let evidence = self.evidence(gate)?;
         let refused = self.tallies.local().refused(gate.why().counted_as);
-        if !Self::is_one_of_many(call) {
+        if !Self::is_one_of_many() {
             refused.bump();
         } else if !refused.bump_alone() {
             self.spread();
         }
-        Some(rejection)
+        Some(self.explain(gate, evidence))
     }
 
     /// `None` if the breaker became something else while it was looked at.
     #[inline]
-    fn explain(&self, gate: Gate) -> Option<Rejection> {
+    fn evidence(&self, gate: Gate) -> Option<Evidence> {
         let numbers = self.numbers(gate.generation());
-        let observed = f64::from_bits(numbers.observed.load(Ordering::Relaxed));
-        let limit = f64::from_bits(numbers.limit.load(Ordering::Relaxed));
-        let until = numbers.until.load(Ordering::Relaxed);
+        let evidence = Evidence {
+            observed: f64::from_bits(numbers.observed.load(Ordering::Relaxed)),
+            limit: f64::from_bits(numbers.limit.load(Ordering::Relaxed)),
+            until: numbers.until.load(Ordering::Relaxed),
+        };
         fence(Ordering::Acquire);
-        if self.gate.load(Ordering::Relaxed) != gate.bits() {
-            return None;
-        }
+        (self.gate.load(Ordering::Relaxed) == gate.bits()).then_some(evidence)
+    }
+
+    #[inline]
+    fn explain(&self, gate: Gate, evidence: Evidence) -> Rejection {
         let why = gate.why();
         let mut rejection = why
             .reason
             .reject(self.name)
             .in_generation(gate.generation());
         if why.reason.measure().is_some() {
-            rejection = rejection.because(observed, limit);
+            rejection = rejection.because(evidence.observed, evidence.limit);
         }
         if why.says_when && gate.has(Gate::DUE) {
-            rejection = rejection.try_at(self.origin + unpacked(until));
+            rejection = rejection.try_at(self.origin + unpacked(evidence.until));
         }
-        Some(rejection)
+        rejection
     }
 
     /// Why all calls are refused now, if they are. No call is refused by asking.
@@ -136,9 +153,8 @@ impl Shared {
             if !gate.has(Gate::SHUT) {
                 return None;
             }
-            let rejection = self.explain(gate);
-            if rejection.is_some() {
-                return rejection;
+            if let Some(evidence) = self.evidence(gate) {
+                return Some(self.explain(gate, evidence));
             }
         }
     }
@@ -156,10 +172,10 @@ impl Shared {
     }
 
     /// The gate, after time has done what it is due to do.
-    fn gate_now(&self, call: &Call) -> Gate {
+    fn gate_now(&self) -> Gate {
         let gate = self.gate();
         // Only refusals take turns: nobody counts the others.
-        if gate.has(Gate::DUE) && (!gate.has(Gate::SHUT) || self.is_turn_to_look(call)) {
+        if gate.has(Gate::DUE) && (!gate.has(Gate::SHUT) || self.is_turn_to_look()) {
             let now = self.clock().now();
             if self.age(now) >= self.due.load(Ordering::Relaxed) {
                 self.tick(now);
@@ -190,8 +206,8 @@ impl Shared {
 
     /// While a supervisor runs, it comes when the time has come, and calls need not read the clock. But
     /// it may be late: one in 64 refused calls looks nevertheless.
-    fn is_turn_to_look(&self, call: &Call) -> bool {
-        !self.surroundings.0.supervisor.is_running() || Self::is_one_of_many(call)
+    fn is_turn_to_look(&self) -> bool {
+        !self.surroundings.0.supervisor.is_running() || Self::is_one_of_many()
     }
 
     #[inline(never)]

@@ -12,7 +12,7 @@ use crate::{
     probes::Ended,
     sync::Ordering,
     tally::{Added, Counted, End, Tag, Tally},
-    ticket::Place,
+    ticket::{Place, Started},
 };
 
 impl Shared {
@@ -22,10 +22,12 @@ impl Shared {
             outcome: Outcome::Success,
             elapsed: None,
         } = ending
-            && ticket.started().is_none()
             && ticket.place() == Place::Counted
         {
-            let gate = Gate::from_bits(self.gate.load(Ordering::Acquire));
+            if let Some(started) = ticket.started() {
+                return self.leave_timed(ticket, started);
+            }
+            let gate = self.gate();
             if gate.generation() == ticket.generation() && !gate.has(Gate::SLICED) {
                 let tag = Tag::new(ticket.generation(), 0);
                 match self.tallies.local().counted.add(End::Fine, tag) {
@@ -36,6 +38,37 @@ impl Shared {
             }
         }
         self.leave_with_care(ticket, ending);
+    }
+
+    /// A success that is timed: most of them have but to be counted.
+    #[inline(never)]
+    fn leave_timed(&self, ticket: Ticket, started: Started) {
+        let (tally, moment) = (self.tallies.local(), Moment::of(self));
+        let elapsed = moment.age().saturating_sub(started.age);
+        if started.shown {
+            tally.took(elapsed);
+        }
+        let slow = elapsed > self.slower_than.load(Ordering::Relaxed);
+        let gate = self.gate();
+        if !slow && gate.generation() == ticket.generation() {
+            let tag = Tag::new(ticket.generation(), self.slice_of(gate, &moment));
+            match tally.counted.add(End::Fine, tag) {
+                Added::Alone => return,
+                Added::Contended => return self.spread(),
+                Added::Stale | Added::Behind | Added::Full => {}
+            }
+        }
+        self.count(tally, ticket, Outcome::Success, slow, &moment);
+    }
+
+    /// The slice of time that it is; none if no rule asks.
+    #[inline]
+    fn slice_of(&self, gate: Gate, moment: &Moment<'_>) -> u64 {
+        if gate.has(Gate::SLICED) {
+            slice_at(moment.age(), self.slices.load(Ordering::Relaxed))
+        } else {
+            0
+        }
     }
 
     #[inline(never)]
@@ -88,11 +121,7 @@ impl Shared {
             tally.stale.bump();
             return;
         }
-        let slice = if gate.has(Gate::SLICED) {
-            slice_at(moment.age(), self.slices.load(Ordering::Relaxed))
-        } else {
-            0
-        };
+        let slice = self.slice_of(gate, moment);
         // Before it counts, so that whoever judges it finds it.
         let hint = outcome.fault().and_then(|fault| fault.retry_after());
         if let Some(delay) = hint {

@@ -164,7 +164,10 @@ impl Shared {
     /// How much has happened here; asking changes nothing.
     pub(crate) fn activity(&self) -> u64 {
         let inner = self.lock();
-        inner.ended.calls() + self.tallies.sum(Tally::activity)
+        let activity = inner.ended.calls() + self.tallies.sum(Tally::activity);
+        drop(inner);
+        self.judge_leftovers();
+        activity
     }
 
     /// The state, which time may have ended by now.

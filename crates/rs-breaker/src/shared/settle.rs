@@ -65,7 +65,7 @@ impl Shared {
             inner.machine.tick(now);
             self.publish(&mut inner, now);
             self.let_go(inner, Some(now));
-            self.judge_leftovers(now);
+            self.judge_leftovers();
         }
     }
 
@@ -74,10 +74,11 @@ impl Shared {
         self.act(now, |machine| machine.tick(now));
     }
 
-    fn judge_leftovers(&self, now: Instant) {
+    /// Whoever let the lock go after doing something else with it looks once more, too.
+    pub(super) fn judge_leftovers(&self) {
         fence(Ordering::SeqCst);
         if self.tallies.any_speaks_against() {
-            self.judge(&Moment::at(self, now));
+            self.judge(&Moment::of(self));
         }
     }
 
@@ -262,7 +263,7 @@ impl Shared {
         if let Some(inner) = self.try_lock() {
             self.tallies.spread(inner.tag);
             drop(inner);
-            self.judge_leftovers(self.clock().now());
+            self.judge_leftovers();
         }
     }
 

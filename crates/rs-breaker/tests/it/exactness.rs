@@ -2,11 +2,11 @@
 //!
 //! One thread: on exactly the call after which a rule holds.
 //!
-//! Several threads: a failure is judged by whoever holds the lock when it ends, or by the next, which
-//! begins at once. All results that end from then until that judgement is done count as simultaneous with
-//! the failure: the successes among them first, the failures last. So the breaker opens only if some
-//! order of results that overlap would open it, and once all threads have come home it is open if every
-//! order would have.
+//! Several threads: a failure is judged by whoever holds the lock when it ends, or by the next, who comes
+//! at once. All calls that end from the first failure that is not yet judged until it is judged count as
+//! simultaneous, in any order: as many as end while one or two threads hold the lock. All that ended
+//! before count before. So the breaker opens only if some order of simultaneous results would open it, and
+//! once all threads have come home it is open if every order would have.
 
 use crate::{
     model::{cases, is_long},
@@ -197,14 +197,6 @@ fn together_it_is_what_some_order_of_the_results_makes_it() {
                 let is_open = bench.breaker.state() == BreakerState::Open;
                 certain += u32::from(may.iter().all(|may| *may == May::BeOpen));
                 may.retain(|may| (*may == May::BeOpen) == is_open);
-                if may.is_empty() && !is_open {
-                    eprintln!(
-                        "HUNT round of {} failures: {:?}",
-                        failures,
-                        bench.breaker.snapshot()
-                    );
-                    eprintln!("HUNT then {:?}", bench.breaker.state());
-                }
             }
         });
         let now = bench.breaker.snapshot();

@@ -1,5 +1,6 @@
 //! The breaker beside a plain one: whatever happens to both, they agree.
 
+mod memory;
 mod plain;
 pub(crate) mod plan;
 
@@ -349,7 +350,7 @@ impl Pair {
         assert_eq!(found.time_in_state, plain.now - plain.since);
         assert_eq!(found.config_version, plain.version);
         assert_eq!(found.relapses, plain.relapses);
-        assert_eq!(found.consecutive_failures, plain.in_a_row);
+        assert_eq!(found.consecutive_failures, plain.memory.in_a_row);
         let counts = plain::Counts {
             successes: found.successes,
             failures: found.failures,

@@ -1,12 +1,12 @@
 //! A breaker for one thread, written as plainly as can be: lists of results, and a loop over each rule.
 
-use super::plan::{Over, Plan, Rate, Rule};
+use super::{
+    memory::{Age, Ended, Memory},
+    plan::{Plan, Rate, Rule},
+};
 use rs_breaker::{BreakerState, Forced};
 use rs_core::{Call, Outcome};
 use std::time::Duration;
-
-/// Time since the breaker was made.
-type Age = Duration;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Plain {
@@ -17,11 +17,7 @@ pub(crate) struct Plain {
     pub(crate) generation: u64,
     pub(crate) relapses: u32,
     pub(crate) version: u64,
-    pub(crate) in_a_row: u32,
-    /// All that was counted, oldest first, as long as a window over calls may still see it.
-    calls: Vec<Ended>,
-    /// For each span of time what ended in it, with the begin of its slice.
-    times: Vec<(Duration, Vec<(Age, Ended)>)>,
+    pub(crate) memory: Memory,
     pub(crate) counts: Counts,
     /// The name of each change and its generation.
     pub(crate) said: Vec<(&'static str, u64)>,
@@ -40,12 +36,6 @@ pub(crate) enum State {
     },
     Ramping,
     Ordered(Forced, Option<Age>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Ended {
-    failed: bool,
-    slow: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,11 +84,8 @@ pub(crate) enum Verdict {
 
 impl Plain {
     pub(crate) fn new(plan: Plan) -> Self {
-        let times = spans(&plan)
-            .into_iter()
-            .map(|span| (span, Vec::new()))
-            .collect();
         Self {
+            memory: Memory::new(&plan),
             plan,
             now: Age::ZERO,
             since: Age::ZERO,
@@ -106,9 +93,6 @@ impl Plain {
             generation: 0,
             relapses: 0,
             version: 1,
-            in_a_row: 0,
-            calls: Vec::new(),
-            times,
             counts: Counts::default(),
             said: Vec::new(),
             next_probe: 0,
@@ -221,7 +205,7 @@ impl Plain {
             Place::Counted if ticket.generation != self.generation => self.counts.stale += 1,
             Place::Counted => {
                 self.count(outcome);
-                self.push(ended);
+                self.memory.push(ended, self.now);
                 if ended.failed || ended.slow {
                     self.judge(hint);
                 }
@@ -284,17 +268,6 @@ impl Plain {
 
     // Rules.
 
-    fn push(&mut self, ended: Ended) {
-        self.in_a_row = if ended.failed { self.in_a_row + 1 } else { 0 };
-        self.calls.push(ended);
-        // Results are put into the slices of the finest window first.
-        let finest = self.times.iter().map(|(span, _)| *span / 20).min();
-        for (span, results) in &mut self.times {
-            let at = floor(self.now, finest.unwrap_or_default());
-            results.push((floor(at, *span / 20), ended));
-        }
-    }
-
     fn judge(&mut self, hint: Option<Duration>) {
         if let Some((observed, limit)) = self.rule_that_holds() {
             self.open("opened", observed, limit, hint);
@@ -307,7 +280,7 @@ impl Plain {
         }
         self.plan.rules.iter().find_map(|rule| match rule {
             Rule::InARow(limit) => {
-                let in_a_row = self.in_a_row;
+                let in_a_row = self.memory.in_a_row;
                 (in_a_row >= *limit).then(|| (in_a_row.into(), (*limit).into()))
             }
             Rule::Failed(rate) => self.rate_that_holds(rate, |ended| ended.failed),
@@ -316,7 +289,7 @@ impl Plain {
     }
 
     fn rate_that_holds(&self, rate: &Rate, is_bad: fn(&Ended) -> bool) -> Option<(f64, f64)> {
-        let seen = self.seen(rate);
+        let seen = self.memory.seen(rate, self.now);
         let bad = seen.iter().filter(|ended| is_bad(ended)).count();
         let minimum = match self.state {
             State::Ramping => rate.minimum.min(self.plan.probing.of as usize),
@@ -329,30 +302,13 @@ impl Plain {
         (enough && much).then(|| (observed, f64::from(rate.percent) / 100.0))
     }
 
-    fn seen(&self, rate: &Rate) -> Vec<Ended> {
-        match rate.over {
-            Over::Calls(size) => {
-                let from = self.calls.len().saturating_sub(size);
-                self.calls[from..].to_vec()
-            }
-            Over::Time(span) => {
-                let results = &self.times.iter().find(|(one, _)| *one == span).unwrap().1;
-                let now = slice(self.now, span / 20);
-                let seen = results
-                    .iter()
-                    .filter(|(at, _)| slice(*at, span / 20) + 20 > now);
-                seen.map(|(_, ended)| *ended).collect()
-            }
-        }
-    }
-
     /// How many calls the first window sees, how many failed, how many were slow.
     pub(crate) fn watched(&self) -> Option<(usize, usize, usize)> {
         let rate = self.plan.rules.iter().find_map(|rule| match rule {
             Rule::InARow(_) => None,
             Rule::Failed(rate) | Rule::Slow(rate) => Some(rate),
         });
-        let seen = self.seen(rate?);
+        let seen = self.memory.seen(rate?, self.now);
         let failed = seen.iter().filter(|ended| ended.failed).count();
         let slow = seen.iter().filter(|ended| ended.slow).count();
         Some((seen.len(), failed, slow))
@@ -364,10 +320,11 @@ impl Plain {
     pub(crate) fn failures_to_trip(&self) -> Option<u32> {
         let mut supposed = self.clone();
         (1..=Self::MOST_SUPPOSED).find(|_| {
-            supposed.push(Ended {
+            let failed = Ended {
                 failed: true,
                 slow: false,
-            });
+            };
+            supposed.memory.push(failed, supposed.now);
             supposed.rule_that_holds().is_some()
         })
     }
@@ -381,7 +338,7 @@ impl Plain {
         if bad >= too_bad {
             self.open("reopened", bad.into(), too_bad.into(), hint);
         } else if good >= rule.good {
-            self.forget();
+            self.memory.forget();
             match self.plan.ramp {
                 Some(_) => self.become_(State::Ramping, "ramping"),
                 None => self.become_(State::Closed, "closed"),
@@ -400,7 +357,7 @@ impl Plain {
         }
         let time = self.open_time(hint);
         self.relapses += 1;
-        self.forget();
+        self.memory.forget();
         let until = self.now + time;
         self.become_(State::Open(until, observed, limit), name);
     }
@@ -418,14 +375,6 @@ impl Plain {
             time = time.max(hint.min(most));
         }
         time * rule.decided.unwrap_or(1)
-    }
-
-    fn forget(&mut self) {
-        self.in_a_row = 0;
-        self.calls.clear();
-        self.times
-            .iter_mut()
-            .for_each(|(_, results)| results.clear());
     }
 
     // Time and orders.
@@ -499,14 +448,14 @@ impl Plain {
         if let State::Ordered(Forced::Closed, _) = self.state {
             self.go_on_as(State::Closed, "closed");
         } else {
-            self.forget();
+            self.memory.forget();
             self.half_open();
         }
     }
 
     pub(crate) fn reset(&mut self) {
         self.look_at_the_time();
-        self.forget();
+        self.memory.forget();
         self.relapses = 0;
         self.become_(State::Closed, "reset");
     }
@@ -514,7 +463,7 @@ impl Plain {
     pub(crate) fn reconfigure(&mut self, plan: Plan) {
         self.look_at_the_time();
         self.version += 1;
-        self.refit(&plan);
+        self.memory.refit(&self.plan, &plan);
         self.plan = plan;
         match &mut self.state {
             State::Open(until, ..) if self.plan.open.decided.is_none() => {
@@ -529,27 +478,6 @@ impl Plain {
         }
         self.look_at_the_time();
         self.said.push(("reconfigured", self.generation));
-    }
-
-    /// Windows take over from the longest of their kind.
-    fn refit(&mut self, plan: &Plan) {
-        match longest_count(&self.plan) {
-            Some(longest) if longest_count(plan).is_some() => {
-                let from = self.calls.len().saturating_sub(longest);
-                self.calls.drain(..from);
-            }
-            _ => self.calls.clear(),
-        }
-        let old = std::mem::take(&mut self.times);
-        let longest = old.into_iter().max_by_key(|(span, _)| *span);
-        let (old_span, results) = longest.unwrap_or_default();
-        let newest = results.iter().map(|(at, _)| *at).max().unwrap_or_default();
-        let still_held = |at: Age| slice(at, old_span / 20) + 20 > slice(newest, old_span / 20);
-        for span in spans(plan) {
-            let held = results.iter().filter(|(at, _)| still_held(*at));
-            let moved = held.map(|(at, ended)| (floor(*at, span / 20), *ended));
-            self.times.push((span, moved.collect()));
-        }
     }
 
     fn half_open(&mut self) {
@@ -573,36 +501,4 @@ impl Plain {
         self.counts.changes += 1;
         self.said.push((name, self.generation));
     }
-}
-
-fn longest_count(plan: &Plan) -> Option<usize> {
-    let sizes = plan.rules.iter().filter_map(|rule| match rule {
-        Rule::Failed(rate) | Rule::Slow(rate) => match rate.over {
-            Over::Calls(size) => Some(size),
-            Over::Time(_) => None,
-        },
-        Rule::InARow(_) => None,
-    });
-    sizes.max()
-}
-
-fn spans(plan: &Plan) -> Vec<Duration> {
-    let mut spans = Vec::new();
-    for rule in &plan.rules {
-        if let Rule::Failed(rate) | Rule::Slow(rate) = rule
-            && let Over::Time(span) = rate.over
-            && !spans.contains(&span)
-        {
-            spans.push(span);
-        }
-    }
-    spans
-}
-
-fn slice(at: Age, length: Duration) -> u128 {
-    at.as_nanos() / length.as_nanos()
-}
-
-fn floor(at: Age, length: Duration) -> Age {
-    length * slice(at, length) as u32
 }
