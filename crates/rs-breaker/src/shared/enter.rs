@@ -35,8 +35,9 @@ impl Shared {
         if gate.has(Gate::PLAIN) {
             return Ok(admitted(self.admit(gate)));
         }
+        let looks = gate.has(Gate::DUE) && self.is_turn_to_look();
         if gate.has(Gate::SHUT)
-            && !(gate.has(Gate::DUE) && self.is_turn_to_look())
+            && !looks
             && let Some(rejection) = self.refuse(gate)
         {
             return Err(rejection);
@@ -174,8 +175,7 @@ impl Shared {
     /// The gate, after time has done what it is due to do.
     fn gate_now(&self) -> Gate {
         let gate = self.gate();
-        // Only refusals take turns: nobody counts the others.
-        if gate.has(Gate::DUE) && (!gate.has(Gate::SHUT) || self.is_turn_to_look()) {
+        if gate.has(Gate::DUE) {
             let now = self.clock().now();
             if self.age(now) >= self.due.load(Ordering::Relaxed) {
                 self.tick(now);

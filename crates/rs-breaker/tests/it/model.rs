@@ -4,6 +4,7 @@ mod memory;
 mod plain;
 pub(crate) mod plan;
 
+use memory::Counts;
 use plain::{Plain, State, Ticket, Verdict};
 use plan::{Plan, plan};
 use proptest::{
@@ -351,7 +352,7 @@ impl Pair {
         assert_eq!(found.config_version, plain.version);
         assert_eq!(found.relapses, plain.relapses);
         assert_eq!(found.consecutive_failures, plain.memory.in_a_row);
-        let counts = plain::Counts {
+        let counts = Counts {
             successes: found.successes,
             failures: found.failures,
             timeouts: found.timeouts,

@@ -12,6 +12,20 @@ pub(crate) struct Ended {
     pub(crate) slow: bool,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) ignored: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) stale: u64,
+    pub(crate) rejected: u64,
+    pub(crate) dark: u64,
+    pub(crate) changes: u64,
+    pub(crate) timed: u64,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
     pub(crate) in_a_row: u32,

@@ -1,7 +1,7 @@
 //! A breaker for one thread, written as plainly as can be: lists of results, and a loop over each rule.
 
 use super::{
-    memory::{Age, Ended, Memory},
+    memory::{Age, Counts, Ended, Memory},
     plan::{Plan, Rate, Rule},
 };
 use rs_breaker::{BreakerState, Forced};
@@ -36,20 +36,6 @@ pub(crate) enum State {
     },
     Ramping,
     Ordered(Forced, Option<Age>),
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) successes: u64,
-    pub(crate) failures: u64,
-    pub(crate) timeouts: u64,
-    pub(crate) ignored: u64,
-    pub(crate) cancelled: u64,
-    pub(crate) stale: u64,
-    pub(crate) rejected: u64,
-    pub(crate) dark: u64,
-    pub(crate) changes: u64,
-    pub(crate) timed: u64,
 }
 
 #[derive(Debug, Clone)]
