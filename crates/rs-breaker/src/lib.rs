@@ -106,9 +106,11 @@
 //! - Used from one thread it decides call by call as a breaker without any concurrency would: the rule
 //!   "50 % of the last 100" opens on the very call that makes it true.
 //! - A rule is looked at when a call ends that counts against it. A success cannot open a breaker.
-//! - From several threads, results that end while another thread holds the machine are counted together
-//!   when it lets go: evenly mixed, the failures last. So an opening can be off by as many calls as end
-//!   at that moment, and no more; nothing is lost, and no failure goes unlooked at.
+//! - From several threads, calls that end between a failure and the moment when it is judged count as
+//!   simultaneous, evenly mixed. It is judged by the thread that holds the machine just then, or by the next,
+//!   at once: so these are as many calls as end while one or two threads hold it. All that ended before count
+//!   before. The breaker opens only if some order of the simultaneous ones would open it; it is open in the
+//!   end if every order would; nothing is lost.
 //! - A window of time slides by a twentieth of its length and so reaches over 95 to 100 % of it.
 //! - A call belongs to the generation that it began in. A result of an older generation is counted as
 //!   stale and decides nothing; a change of state begins a new generation, except for the end of a ramp
