@@ -259,7 +259,7 @@ fn timed(bench: &mut Bench) -> Result<(), ConfigError> {
 }
 
 fn open(bench: &mut Bench) -> Result<(), ConfigError> {
-    let supervised = Surroundings::of_process().with_supervisor(supervisor());
+    let supervised = Surroundings::of_process().with(supervisor());
     let ours = Breaker::within(&supervised, "open", config())?;
     let peers = peers::all();
     ours.calls(1000, Traffic::Badly);

@@ -1,10 +1,11 @@
 use std::{fmt, sync::Arc};
 
 use rs_core::{Call, ConfigError, Ending, Guard, Mandate, Name, Permit, Rejection};
+use rs_metrics::Surroundings;
 
 use crate::{
-    BreakerConfig, BreakerRegistry, BreakerSnapshot, BreakerState, Forced, Surroundings, Ticket,
-    shared::Shared,
+    BreakerConfig, BreakerRegistry, BreakerSnapshot, BreakerState, Forced, Ticket, shared::Shared,
+    surroundings::Around,
 };
 
 /// A circuit breaker: lets calls through while the dependency is well, refuses them at once while it is
@@ -50,7 +51,7 @@ impl Breaker {
         config: BreakerConfig,
     ) -> Result<Self, ConfigError> {
         config.check()?;
-        let shared = Shared::new(surroundings.clone(), name.into(), Arc::new(config));
+        let shared = Shared::new(Around::of(surroundings), name.into(), Arc::new(config));
         shared.list();
         Ok(Self(shared))
     }

@@ -12,15 +12,15 @@ impl Shared {
     /// Lists it in the directory of its surroundings, exports it by their metrics, makes it known to
     /// their fleet.
     pub(crate) fn list(self: &Arc<Self>) {
-        let surroundings = &self.surroundings;
+        let around = &self.around;
         // First, so that the fleet hears of every order that comes through the directory.
-        if let Some(fleet) = &surroundings.0.fleet {
+        if let Some(fleet) = &around.fleet {
             fleet.join(self);
         }
-        if let Some(directory) = &surroundings.0.directory {
+        if let Some(directory) = &around.directory {
             directory.register(self);
         }
-        if let Some(registry) = &surroundings.0.metrics {
+        if let Some(registry) = &around.metrics {
             let of = Arc::downgrade(self);
             let observe = || metrics::observe(registry, self.name, of);
             self.observed_by.get_or_init(observe);
@@ -30,7 +30,7 @@ impl Shared {
     /// By order of somebody here; the fleet hears of it.
     pub(crate) fn force(&self, forced: Forced, mandate: Arc<Mandate>) {
         self.force_here(forced, Arc::clone(&mandate));
-        if let Some(fleet) = &self.surroundings.0.fleet {
+        if let Some(fleet) = &self.around.fleet {
             fleet.ordered(self, forced, &mandate);
         }
     }
@@ -45,7 +45,7 @@ impl Shared {
     pub(crate) fn release(&self, mandate: Arc<Mandate>) -> bool {
         let now = self.clock().now();
         let released = self.act(now, |machine| machine.end_order(Arc::clone(&mandate), now));
-        if released && let Some(fleet) = &self.surroundings.0.fleet {
+        if released && let Some(fleet) = &self.around.fleet {
             fleet.released(self, &mandate);
         }
         released
@@ -58,7 +58,7 @@ impl Shared {
             machine.reset(Arc::clone(&mandate), now);
             forced
         });
-        if forced && let Some(fleet) = &self.surroundings.0.fleet {
+        if forced && let Some(fleet) = &self.around.fleet {
             fleet.released(self, &mandate);
         }
     }
@@ -77,15 +77,14 @@ impl Shared {
             machine.reconfigure(config, now);
             (machine.version(), machine.generation())
         });
-        self.surroundings
-            .0
+        self.around
             .recorder
             .record(|| event::reconfigured(self.name, version, mandate).in_generation(generation));
         Ok(version)
     }
 
     fn keep_rules(&self, error: &ConfigError, mandate: Option<Arc<Mandate>>) {
-        self.surroundings.0.recorder.record(|| {
+        self.around.recorder.record(|| {
             event::refused(self.name, error, mandate).in_generation(self.last_generation())
         });
     }

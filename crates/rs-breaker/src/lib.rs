@@ -194,6 +194,9 @@ mod ticket;
 mod tower;
 mod window;
 
+/// What everything lives in; see its own page.
+pub use rs_metrics::Surroundings;
+
 pub use breaker::Breaker;
 pub use cause::{Cause, CauseKind};
 pub use config::{
@@ -211,7 +214,6 @@ pub use state::{BreakerState, Forced};
 pub use storage::RedisStorage;
 pub use storage::{Exchange, FleetOrder, MemoryStorage, Report, Storage, StorageError, View};
 pub use supervisor::Supervisor;
-pub use surroundings::Surroundings;
 pub use tally::{FailureKind, Refused};
 pub use ticket::Ticket;
 #[cfg(feature = "tower")]

@@ -9,11 +9,11 @@ use std::{
 
 use dashmap::{DashMap, Entry};
 use rs_core::{ConfigError, Mandate, Name};
-use rs_metrics::{Counter, Family, Observed};
+use rs_metrics::{Counter, Family, Observed, Surroundings};
 
 use crate::{
-    Breaker, BreakerConfig, BreakerState, Forced, RegistryConfig, Surroundings, cause::nanos,
-    group::Retired, metrics, shared::Shared, supervisor::Chore,
+    Breaker, BreakerConfig, BreakerState, Forced, RegistryConfig, cause::nanos, group::Retired,
+    metrics, shared::Shared, supervisor::Chore, surroundings::Around,
 };
 
 /// Breakers by name, each made by the rules of the registry when it is first asked for.
@@ -55,9 +55,9 @@ use crate::{
 pub struct BreakerRegistry(Arc<Inner>);
 
 pub(crate) struct Inner {
-    surroundings: Surroundings,
+    around: Around,
     /// For breakers that are not kept: what is ordered of one is nobody else's business.
-    apart: Surroundings,
+    apart: Around,
     /// The name under which all are exported and listed as one; `None` if each is by its own.
     pub(crate) group: Option<Name>,
     pub(crate) breakers: DashMap<Box<str>, Kept, foldhash::fast::RandomState>,
@@ -155,13 +155,14 @@ impl BreakerRegistry {
         rules: RegistryConfig,
     ) -> Result<Self, ConfigError> {
         rules.check()?;
+        let around = Around::of(surroundings);
         let label = group.unwrap_or(Name::of("breakers"));
-        let not_kept = match &surroundings.0.metrics {
+        let not_kept = match &around.metrics {
             Some(registry) => metrics::NOT_KEPT.bind_in(registry, label),
             None => metrics::NOT_KEPT.bind_in(&rs_metrics::Registry::new(), label),
         };
         let inner = Arc::new(Inner {
-            surroundings: surroundings.clone(),
+            around: around.clone(),
             group,
             breakers: DashMap::with_hasher_and_shard_amount(Default::default(), SHARDS),
             taken: AtomicUsize::new(0),
@@ -171,17 +172,17 @@ impl BreakerRegistry {
             }),
             cleared: Mutex::new(None),
             attended: Mutex::new(None),
-            apart: surroundings.clone().without_fleet(),
+            apart: around.clone().without_fleet(),
             not_kept,
             retired: RwLock::default(),
             observed: OnceLock::new(),
         });
-        surroundings.0.supervisor.attend_to(&inner);
+        around.supervisor.attend_to(&inner);
         if let Some(name) = group {
-            if let Some(directory) = &surroundings.0.directory {
+            if let Some(directory) = &around.directory {
                 directory.register(&inner);
             }
-            if let Some(registry) = &surroundings.0.metrics {
+            if let Some(registry) = &around.metrics {
                 let of = Arc::downgrade(&inner);
                 inner
                     .observed
@@ -237,7 +238,7 @@ impl BreakerRegistry {
     /// Lets go of breakers that are closed, that nobody holds, and that nobody called for as long as the
     /// rules say. The supervisor does it while it runs.
     pub fn evict_idle(&self) {
-        self.0.evict(self.0.surroundings.0.clock.now(), None);
+        self.0.evict(self.0.around.clock.now(), None);
     }
 }
 
@@ -269,7 +270,7 @@ impl Inner {
             Entry::Vacant(vacant) => {
                 // Asked for here, so that a breaker that other rules do not find has those rules.
                 let config = self.config_for(name);
-                let breaker = Shared::new(self.surroundings.clone(), Name::new(name), config);
+                let breaker = Shared::new(self.around.clone(), Name::new(name), config);
                 vacant.insert(Kept {
                     breaker: Arc::clone(&breaker),
                     seen: 0,
@@ -294,7 +295,7 @@ impl Inner {
     /// Whoever was not called since the last look goes, so that there is room; not more often than now
     /// and then, for it looks at all.
     fn make_room(&self) {
-        let now = self.surroundings.0.clock.now();
+        let now = self.around.clock.now();
         let lately =
             |last: Instant| now.saturating_duration_since(last) < BreakerRegistry::PATIENCE;
         let mut cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -333,7 +334,7 @@ impl Inner {
     /// For a name that there is no room for: a breaker that lets everything through. One for all of them
     /// would let one of them give orders to the others.
     fn passing(&self) -> Arc<Shared> {
-        let now = self.surroundings.0.clock.now();
+        let now = self.around.clock.now();
         let config = Arc::new(BreakerConfig::default());
         let passing = Shared::new(self.apart.clone(), Name::OTHER, config);
         let why = Arc::new(Mandate::new("the registry", "it is full"));

@@ -12,12 +12,16 @@ use std::{
 };
 
 use rs_core::Clock;
+use rs_metrics::Surroundings;
 use tokio::sync::Notify;
 
 use crate::shared::Shared;
 
 /// Does the housekeeping of all its breakers in one task: ends open times, leases and orders when their
 /// time has come, takes the steps of ramps, clears away idle breakers.
+///
+/// Give [`Surroundings`] one of your own, `surroundings.with(supervisor)`, and the breakers in them take
+/// the time from its clock.
 ///
 /// A breaker works without one: a call that is refused then looks at the clock. While a supervisor
 /// runs, refusing costs a fraction of that, and what time changes is announced when it happens and not
@@ -87,6 +91,19 @@ impl Supervisor {
     pub fn global() -> &'static Self {
         static GLOBAL: LazyLock<Supervisor> = LazyLock::new(Supervisor::new);
         &GLOBAL
+    }
+
+    /// The supervisor of what is made in these surroundings: the one that was given to them, or one that
+    /// they all share. For the process that is [`Supervisor::global`].
+    #[must_use]
+    pub fn of(surroundings: &Surroundings) -> Self {
+        surroundings.helper_or(|of_process| {
+            if of_process {
+                Self::global().clone()
+            } else {
+                Self::with_clock(surroundings.clock().clone())
+            }
+        })
     }
 
     /// Its clock.

@@ -60,7 +60,8 @@
 //! # In tests
 //!
 //! Take a [`Registry`] of your own, hand it to what you test, and read by the metric's typed name:
-//! [`Metric::read`].
+//! [`Metric::read`]. [`Surroundings`] carry it, together with a clock, a flight recorder and a seed, to
+//! whatever pattern is made in them.
 //!
 //! # Features
 //!
@@ -99,6 +100,7 @@ mod prometheus;
 mod registry;
 #[cfg(feature = "prometheus")]
 mod serve;
+mod surroundings;
 #[cfg(feature = "tracing")]
 pub mod tracing;
 
@@ -114,3 +116,4 @@ pub use install::{Exported, Exporter, InstallError};
 pub use kind::{Kind, MetricKind, Reading};
 pub use metric::{Describe, Description, Instance, LATENCY, Metric};
 pub use registry::{Gathered, Observed, Registry, Series};
+pub use surroundings::Surroundings;

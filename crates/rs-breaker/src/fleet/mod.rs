@@ -21,12 +21,12 @@ use std::{
 };
 
 use rs_core::{Clock, ConfigError, FlightRecorder, Inspect, Mandate, Name, Value, humane};
-use rs_metrics::{Counter, Family};
+use rs_metrics::{Counter, Family, Surroundings};
 use tokio::sync::Notify;
 
 use self::{book::Book, contact::Contact, race::unless, standing::Standing};
 use crate::{
-    BreakerState, Forced, Report, Storage, StorageError, Surroundings, View,
+    BreakerState, Forced, Report, Storage, StorageError, View,
     metrics::{self, Exchanged},
     shared::Shared,
 };
@@ -50,7 +50,7 @@ use crate::{
 /// so is the return; [`Fleet::status`], and the directory under `fleet`, show how old the view is. A
 /// storage that comes back empty is told again what is in force.
 ///
-/// Breakers take part that are made in [`Surroundings`] with the fleet, under their names; those of
+/// Breakers take part that are made in [`Surroundings`] that were given the fleet, under their names; those of
 /// a keyed registry do not.
 ///
 /// ```
@@ -65,7 +65,7 @@ use crate::{
 ///     let fleet = Fleet::new(storage.clone(), FleetConfig::default())?;
 ///     tokio::spawn(fleet.run());
 ///     Breaker::within(
-///         &Surroundings::apart().with_fleet(fleet),
+///         &Surroundings::apart().with(fleet),
 ///         "payments",
 ///         BreakerConfig::default(),
 ///     )
@@ -90,7 +90,7 @@ use crate::{
 ///
 /// let storage = RedisStorage::new("redis://breakers:secret@redis:6379")?.with_prefix("checkout");
 /// let fleet = Fleet::new(storage, FleetConfig::default().with_replica("checkout-7"))?;
-/// let around = Surroundings::of_process().with_fleet(fleet.clone());
+/// let around = Surroundings::of_process().with(fleet.clone());
 /// let breakers = BreakerRegistry::within(&around, RegistryConfig::default())?;
 ///
 /// tokio::spawn(fleet.run());
@@ -137,7 +137,6 @@ impl Fleet {
         config: FleetConfig,
     ) -> Result<Self, ConfigError> {
         config.check()?;
-        let parts = &surroundings.0;
         let name = Name::new(config.name());
         let replica = match config.replica() {
             Some(replica) => replica.to_owned(),
@@ -148,23 +147,23 @@ impl Fleet {
             replica,
             config,
             storage: Box::new(storage),
-            clock: parts.clock.clone(),
-            recorder: parts.recorder.clone(),
-            exchanges: match &parts.metrics {
+            clock: surroundings.clock().clone(),
+            recorder: surroundings.recorder().clone(),
+            exchanges: match surroundings.metrics() {
                 Some(registry) => metrics::FLEET_EXCHANGES.bind_in(registry, name),
                 None => metrics::FLEET_EXCHANGES.bind_in(&rs_metrics::Registry::new(), name),
             },
             book: Mutex::default(),
             contact: Mutex::default(),
             dice: Mutex::new(
-                parts
-                    .seed
+                surroundings
+                    .seed()
                     .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
             ),
             bell: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
         });
-        if let Some(directory) = &parts.directory {
+        if let Some(directory) = surroundings.directory() {
             directory.register(&inner);
         }
         Ok(Self(inner))

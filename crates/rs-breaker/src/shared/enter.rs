@@ -207,7 +207,7 @@ impl Shared {
     /// While a supervisor runs, it comes when the time has come, and calls need not read the clock. But
     /// it may be late: one in 64 refused calls looks nevertheless.
     fn is_turn_to_look(&self) -> bool {
-        !self.surroundings.0.supervisor.is_running() || Self::is_one_of_many()
+        !self.around.supervisor.is_running() || Self::is_one_of_many()
     }
 
     #[inline(never)]

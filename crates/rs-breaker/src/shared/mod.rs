@@ -23,10 +23,11 @@ use rs_core::{Clock, Name, hash};
 use rs_metrics::Observed;
 
 use crate::{
-    BreakerConfig, BreakerState, Surroundings,
+    BreakerConfig, BreakerState,
     cause::nanos,
     gate::Gate,
     state::Machine,
+    surroundings::Around,
     sync::{AtomicU64, Mutex, Ordering},
     tally::{Tag, Tallies, Tally},
     window::Results,
@@ -56,7 +57,7 @@ pub(crate) struct Shared {
     pub(crate) observed_by: OnceLock<Box<[Observed]>>,
     origin: Instant,
     pub(crate) name: Name,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) around: Around,
     pub(crate) this: Weak<Self>,
 }
 
@@ -91,13 +92,9 @@ pub(crate) struct Inner {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        surroundings: Surroundings,
-        name: Name,
-        config: Arc<BreakerConfig>,
-    ) -> Arc<Self> {
-        let now = surroundings.0.clock.now();
-        let seed = match surroundings.0.seed {
+    pub(crate) fn new(around: Around, name: Name, config: Arc<BreakerConfig>) -> Arc<Self> {
+        let now = around.clock.now();
+        let seed = match around.seed {
             Some(seed) => seed ^ hash::stable(name.as_str().as_bytes()),
             None => fastrand::u64(..),
         };
@@ -125,7 +122,7 @@ impl Shared {
                 observed_by: OnceLock::new(),
                 origin: now,
                 name,
-                surroundings,
+                around,
                 this: Weak::clone(this),
             };
             shared.publish(&mut shared.lock(), now);
@@ -134,7 +131,7 @@ impl Shared {
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.surroundings.0.clock
+        &self.around.clock
     }
 
     #[inline]

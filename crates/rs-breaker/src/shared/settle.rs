@@ -167,10 +167,7 @@ impl Shared {
         }
         self.gate.store(gate.bits(), Ordering::Release);
         if let Some(due) = due {
-            self.surroundings
-                .0
-                .supervisor
-                .expect(due, self.age(due), self);
+            self.around.supervisor.expect(due, self.age(due), self);
         }
     }
 
@@ -220,20 +217,18 @@ impl Shared {
             match decided.map(OpenTime::within_reason) {
                 Ok(time) => self.stay_open(generation, time, &mut news, now),
                 Err(_) => {
-                    self.surroundings
-                        .0
+                    self.around
                         .recorder
                         .record(|| event::callback_panicked(self.name).in_generation(generation));
                 }
             }
         }
         for change in news {
-            self.surroundings
-                .0
+            self.around
                 .recorder
                 .record(|| event::signal(self.name, change));
         }
-        if let Some(fleet) = &self.surroundings.0.fleet {
+        if let Some(fleet) = &self.around.fleet {
             fleet.wake();
         }
     }

@@ -101,7 +101,8 @@ fn a_breaker_takes_less_than_a_kibibyte() {
     let around = Surroundings::apart().with_clock(clock);
     let rule = Trip::failure_rate(percent(50), Window::last(100));
     let config = BreakerConfig::default().with_trip([rule]);
-    // Breakers of the same rules in a registry share them.
+    // What breakers in the same surroundings share is made with the first.
+    let _first = Breaker::within(&around, "first", config.clone()).unwrap();
     let (_copy, rules) = kept(|| Arc::new(config.clone()));
     let (breaker, bytes) = kept(|| Breaker::within(&around, "one", config.clone()).unwrap());
     let own = bytes - rules;

@@ -116,7 +116,7 @@ fn every_future_is_send() {
     let around = Surroundings::apart();
     let breaker = Breaker::within(&around, "one", BreakerConfig::default()).unwrap();
     let call = Call::new("x");
-    drop(assert_send(around.supervisor().run()));
+    drop(assert_send(Supervisor::of(&around).run()));
     drop(assert_send(breaker.admit(&call)));
     drop(assert_send(breaker.call(call, async |_| Ok::<(), ()>(()))));
     let or_value = breaker.or_value(1);

@@ -40,7 +40,7 @@ impl Replica {
     pub(crate) fn with(storage: impl Storage + 'static, config: FleetConfig) -> Self {
         let around = Surroundings::apart().with_seed(7);
         let fleet = Fleet::within(&around, storage, config).unwrap();
-        let around = around.with_fleet(fleet.clone());
+        let around = around.with(fleet.clone());
         let breaker = Breaker::within(&around, "payments", slow_to_judge()).unwrap();
         let mut replica = Self {
             fleet,

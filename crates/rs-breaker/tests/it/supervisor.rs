@@ -2,7 +2,8 @@
 
 use crate::support::{Bench, SECOND, percent, plain};
 use rs_breaker::{
-    Breaker, BreakerConfig, BreakerState, Curve, Forced, OpenTime, Probing, Ramp, Surroundings,
+    Breaker, BreakerConfig, BreakerState, Curve, Forced, OpenTime, Probing, Ramp, Supervisor,
+    Surroundings,
 };
 use rs_core::{Call, Clock, Enforcement, FlightRecorder, Guard, Mandate, Outcome};
 use std::{
@@ -20,7 +21,7 @@ struct Housekeeper(Pin<Box<dyn Future<Output = ()>>>);
 
 impl Housekeeper {
     fn of(around: &Surroundings) -> Self {
-        let supervisor = around.supervisor().clone();
+        let supervisor = Supervisor::of(around);
         let mut keeper = Self(Box::pin(async move { supervisor.run().await }));
         keeper.work();
         keeper
@@ -57,7 +58,7 @@ impl Paused {
     }
 
     fn and_another(mut self) -> Self {
-        let supervisor = self.around.supervisor().clone();
+        let supervisor = Supervisor::of(&self.around);
         self.keepers.spawn(async move { supervisor.run().await });
         self
     }
@@ -171,7 +172,7 @@ async fn two_supervisors_do_the_work_once_and_one_of_them_is_enough() {
     paused.check(&[(0, "opened"), (10_000, "half_opened")]);
     paused.keepers.abort_all();
     while paused.keepers.join_next().await.is_some() {}
-    assert!(!paused.around.supervisor().is_running());
+    assert!(!Supervisor::of(&paused.around).is_running());
     let paused = paused.and_another().and_another();
     pass(SECOND).await;
     breaker
@@ -233,7 +234,7 @@ fn one_that_is_dropped_leaves_breakers_to_themselves() {
     bench.wait(5 * SECOND);
     keeper.work();
     drop(keeper);
-    assert!(!bench.around.supervisor().is_running());
+    assert!(!Supervisor::of(&bench.around).is_running());
     bench.wait(5 * SECOND);
     assert!(bench.succeed());
     assert_eq!(bench.breaker.state(), BreakerState::Closed);
@@ -332,7 +333,7 @@ fn one_that_hangs_keeps_no_breaker_from_going_on_where_nobody_is_refused() {
 }
 
 fn timers(around: &Surroundings) -> usize {
-    let shown = format!("{:?}", around.supervisor());
+    let shown = format!("{:?}", Supervisor::of(around));
     let (_, rest) = shown.split_once("timers: ").unwrap();
     rest.chars()
         .take_while(char::is_ascii_digit)

@@ -4,7 +4,8 @@ mod time;
 
 use crate::support::{Bench, SECOND, percent, plain};
 use rs_breaker::{
-    Breaker, BreakerConfig, BreakerState, Forced, OpenTime, Probing, Surroundings, Trip, Window,
+    Breaker, BreakerConfig, BreakerState, Forced, OpenTime, Probing, Supervisor, Surroundings,
+    Trip, Window,
 };
 use rs_core::{
     Call, Clock, Failure, Fault, FlightRecorder, Guard, Mandate, Outcome, Policy, Share, operation,
@@ -66,10 +67,10 @@ fn a_hung_probe_does_not_wedge_half_open() {
 fn a_hung_probe_does_not_wedge_half_open_beside_a_hung_supervisor() {
     let probing = Probing::needing(1).of(2).at_once(1).with_lease(5 * SECOND);
     let bench = half_open(plain().with_probing(probing));
-    let mut running = pin!(bench.around.supervisor().run());
+    let mut running = pin!(Supervisor::of(&bench.around).run());
     let mut context = Context::from_waker(Waker::noop());
     assert!(running.as_mut().poll(&mut context).is_pending());
-    assert!(bench.around.supervisor().is_running());
+    assert!(Supervisor::of(&bench.around).is_running());
     let _hung = bench.enter().unwrap();
     bench.wait(5 * SECOND);
     assert!((0..=150).any(|_| bench.succeed()));

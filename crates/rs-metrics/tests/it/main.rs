@@ -28,6 +28,7 @@ mod outside;
 mod page;
 #[cfg(feature = "prometheus")]
 mod server;
+mod surroundings;
 #[cfg(feature = "prometheus")]
 mod text;
 #[cfg(feature = "tracing")]

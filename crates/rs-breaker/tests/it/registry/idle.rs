@@ -2,7 +2,7 @@
 
 use super::{HOUR, House, call_is_kept, rules};
 use crate::support::{SECOND, percent, plain};
-use rs_breaker::{BreakerState, Forced, OpenTime, Ramp};
+use rs_breaker::{BreakerState, Forced, OpenTime, Ramp, Supervisor};
 use rs_core::{Call, Guard, Mandate, Outcome};
 use std::pin::pin;
 
@@ -140,7 +140,7 @@ fn a_breaker_that_somebody_holds_is_not_let_go() {
 fn the_supervisor_clears_away_the_idle() {
     let house = House::with(rules().with_idle(10 * SECOND));
     house.call("a", Outcome::Success);
-    let running = house.around.supervisor().clone();
+    let running = Supervisor::of(&house.around);
     let mut running = pin!(running.run());
     for _ in 0..13 {
         let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
