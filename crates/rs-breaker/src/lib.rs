@@ -109,7 +109,8 @@
 //! - From several threads, calls that end between a failure and the moment when it is judged count as
 //!   simultaneous, evenly mixed. It is judged by the thread that holds the machine just then, or by the next,
 //!   at once: so these are as many calls as end while one or two threads hold it. All that ended before count
-//!   before. The breaker opens only if some order of the simultaneous ones would open it; it is open in the
+//!   before, unless a judge is held up for so long that one thread counts 127 successes after a failure: then
+//!   all that this thread has counted is taken as mixed. The breaker opens only if some order of the simultaneous ones would open it; it is open in the
 //!   end if every order would; nothing is lost.
 //! - A window of time slides by a twentieth of its length and so reaches over 95 to 100 % of it.
 //! - A call belongs to the generation that it began in. A result of an older generation is counted as

@@ -108,8 +108,10 @@ pub(crate) struct Counted(AtomicU64);
 pub(crate) enum End {
     Fine = 0,
     /// A success in time that ended after a bad one that nobody has looked at yet: those before may be
-    /// old, and must not be mixed with it.
-    FineLater = 12,
+    /// old, and must not be mixed with it. When there is no more room it counts as one before, and nobody
+    /// knows any more which were: then all are mixed. To say that bad ones are the last when they are not
+    /// would open a breaker in which few calls fail.
+    FineLater = 9,
     Slow = 16,
     Failed = 21,
     SlowFailed = 27,
@@ -147,8 +149,8 @@ impl End {
     #[inline]
     const fn most(self) -> u64 {
         let bits = match self {
-            Self::Fine => 12,
-            Self::FineLater => 4,
+            Self::Fine => 9,
+            Self::FineLater => 7,
             Self::Slow | Self::SlowFailed => 5,
             Self::Failed => 6,
         };
@@ -245,7 +247,14 @@ impl Counted {
         if word != next.0 {
             word = self.0.swap(next.0, Ordering::SeqCst);
         }
-        let [before, fine, slow, failed, slow_failed] = End::ALL.map(|end| end.count_in(word));
+        let [before, later, slow, failed, slow_failed] = End::ALL.map(|end| end.count_in(word));
+        // Where there was no more room for those that ended later, they are among those before.
+        let mixed = End::FineLater.is_full_in(word);
+        let (before, fine) = if mixed {
+            (0, before + later)
+        } else {
+            (before, later)
+        };
         let taken = Taken {
             before,
             then: Results {

@@ -5,7 +5,7 @@ use std::{
     num::NonZeroU64,
     str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{Clock, ConfigError, Correlation, Deadline, Name, hash};
@@ -34,6 +34,8 @@ pub struct Call {
     name: Name,
     id: CallId,
     deadline: Option<Deadline>,
+    total: TimeLimit,
+    each: TimeLimit,
     correlation: Option<Correlation>,
     key: Option<RoutingKey>,
     attempt: u32,
@@ -49,6 +51,8 @@ impl Call {
             name: name.into(),
             id: CallId::next(),
             deadline: None,
+            total: TimeLimit::NONE,
+            each: TimeLimit::NONE,
             correlation: None,
             key: None,
             attempt: 1,
@@ -71,6 +75,35 @@ impl Call {
     #[must_use]
     pub fn within(self, limit: Duration, clock: &Clock) -> Self {
         self.by(Deadline::after(clock.now(), limit))
+    }
+
+    /// The same call, to be done within this time from when it begins.
+    ///
+    /// Unlike [`within`](Call::within) it does not read the clock: the limit becomes a deadline when
+    /// somebody looks, which in a call that is done at once nobody does.
+    #[must_use]
+    pub fn limited_to(mut self, limit: Duration) -> Self {
+        self.total = self.total.or_earlier(limit);
+        self
+    }
+
+    /// The same call, each attempt of which has this time from when it begins.
+    #[must_use]
+    pub fn with_attempts_limited_to(mut self, limit: Duration) -> Self {
+        self.each = self.each.or_earlier(limit);
+        self
+    }
+
+    /// The same call, its limit turned into a deadline, counted from this moment.
+    #[must_use]
+    pub fn begun_at(mut self, moment: Instant) -> Self {
+        match self.total.get() {
+            None => self,
+            Some(limit) => {
+                self.total = TimeLimit::NONE;
+                self.by(Deadline::after(moment, limit))
+            }
+        }
     }
 
     /// The same call, on behalf of this request.
@@ -121,10 +154,47 @@ impl Call {
         self.id
     }
 
-    /// When it must be done.
+    /// When it must be done, as far as that is a moment: a limit that does not count yet is not in it.
+    /// See [`deadline_at`](Call::deadline_at).
     #[must_use]
     pub const fn deadline(&self) -> Option<Deadline> {
         self.deadline
+    }
+
+    /// When this attempt must be done, limits that do not count yet being counted from `now`.
+    ///
+    /// What an operation sends on the wire. It is exact before the operation first waits; one that looks
+    /// later fixes its call first: `let call = call.begun_at(clock.now())`.
+    #[must_use]
+    pub fn deadline_at(&self, now: Instant) -> Option<Deadline> {
+        let limit = match (self.total.get(), self.each.get()) {
+            (Some(total), Some(each)) => Some(total.min(each)),
+            (limit, None) | (None, limit) => limit,
+        };
+        match (self.deadline, limit) {
+            (Some(deadline), Some(limit)) => Some(deadline.min(Deadline::after(now, limit))),
+            (Some(deadline), None) => Some(deadline),
+            (None, Some(limit)) => Some(Deadline::after(now, limit)),
+            (None, None) => None,
+        }
+    }
+
+    /// How much time this attempt has at `now`; `None` if nothing limits it.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        Some(self.deadline_at(now)?.remaining(now))
+    }
+
+    /// The time that the whole call has from when it begins, as long as nobody has looked when that was.
+    #[must_use]
+    pub const fn limit(&self) -> Option<Duration> {
+        self.total.get()
+    }
+
+    /// The time that each attempt has from when it begins.
+    #[must_use]
+    pub const fn attempt_limit(&self) -> Option<Duration> {
+        self.each.get()
     }
 
     /// The request that it belongs to.
@@ -155,6 +225,32 @@ impl Call {
     #[must_use]
     pub const fn is_safe_to_repeat(&self) -> bool {
         self.repeatable
+    }
+}
+
+/// A time, or none, in eight bytes: a call is copied often.
+#[derive(Clone, Copy, PartialEq)]
+struct TimeLimit(u64);
+
+impl TimeLimit {
+    const NONE: Self = Self(u64::MAX);
+
+    fn or_earlier(self, limit: Duration) -> Self {
+        // Longer than 584 years is no limit.
+        Self(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).min(self.0))
+    }
+
+    const fn get(self) -> Option<Duration> {
+        match self.0 {
+            u64::MAX => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+}
+
+impl fmt::Debug for TimeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
     }
 }
 

@@ -54,6 +54,10 @@ impl Guard for AnyGuard {
     fn leave(&self, ticket: Self::Ticket, ending: Ending) {
         self.0.leave_dyn(ticket, ending);
     }
+
+    fn refuses_after(&self) -> Option<u32> {
+        self.0.refuses_after_dyn()
+    }
 }
 
 impl fmt::Debug for AnyGuard {
@@ -67,6 +71,7 @@ trait DynGuard: Send + Sync {
     fn enter_dyn<'a>(&'a self, call: &'a Call)
     -> Boxed<'a, Result<Box<dyn Any + Send>, Rejection>>;
     fn leave_dyn(&self, ticket: Box<dyn Any + Send>, ending: Ending);
+    fn refuses_after_dyn(&self) -> Option<u32>;
 }
 
 impl<G> DynGuard for G
@@ -88,6 +93,10 @@ where
         if let Ok(ticket) = ticket.downcast() {
             self.leave(*ticket, ending);
         }
+    }
+
+    fn refuses_after_dyn(&self) -> Option<u32> {
+        self.refuses_after()
     }
 }
 

@@ -64,6 +64,12 @@ pub trait Guard: Send + Sync {
     /// Takes a ticket back.
     fn leave(&self, ticket: Self::Ticket, ending: Ending);
 
+    /// How many failures in a row are enough for it to refuse calls, if failures make it. A pipeline
+    /// asks, to refuse a retry that could bring that about with a single call.
+    fn refuses_after(&self) -> Option<u32> {
+        None
+    }
+
     /// A permit for this call, or the reason why not, at once.
     ///
     /// # Errors
@@ -133,6 +139,10 @@ macro_rules! guard_by_reference {
             #[inline]
             fn leave(&self, ticket: Self::Ticket, ending: Ending) {
                 (**self).leave(ticket, ending);
+            }
+
+            fn refuses_after(&self) -> Option<u32> {
+                (**self).refuses_after()
             }
         }
     )*};

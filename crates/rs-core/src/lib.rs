@@ -73,7 +73,7 @@
 //!
 //! # What it costs
 //!
-//! Policies compose statically: no boxing and no allocation, and futures are `Send`. A `Call` is 80
+//! Policies compose statically: no boxing and no allocation, and futures are `Send`. A `Call` is 96
 //! bytes, a `Rejection` 64. [`AnyGuard`] and [`PolicyList`] are the erased forms, for lists that are
 //! put together at run time; they box.
 //!

@@ -1,4 +1,12 @@
-use std::{future::Future, ops::Deref, sync::Arc};
+use std::{
+    future::Future,
+    ops::Deref,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
 
 use crate::{Call, Failure, Guard, Operation, guarded::Guarded, operation};
 
@@ -138,6 +146,71 @@ where
         O: Operation<Output = T, Error = E>,
     {
         self.0.run(call, operation)
+    }
+}
+
+/// No policy: runs the operation as it is.
+impl<T, E> Policy<T, E> for ()
+where
+    T: Send,
+    E: Send,
+{
+    #[inline]
+    fn run<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<T, Failure<E>>> + Send
+    where
+        O: Operation<Output = T, Error = E>,
+    {
+        operation.attempt(call)
+    }
+}
+
+/// The policy, if there is one, else the operation as it is.
+impl<T, E, P: Policy<T, E>> Policy<T, E> for Option<P>
+where
+    T: Send,
+    E: Send,
+{
+    #[inline]
+    fn run<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<T, Failure<E>>> + Send
+    where
+        O: Operation<Output = T, Error = E>,
+    {
+        match self {
+            Some(policy) => Either::With {
+                running: policy.run(call, operation),
+            },
+            None => Either::Without {
+                running: operation.attempt(call),
+            },
+        }
+    }
+}
+
+pin_project! {
+    #[project = EitherProjection]
+    enum Either<A, B> {
+        With { #[pin] running: A },
+        Without { #[pin] running: B },
+    }
+}
+
+impl<A: Future, B: Future<Output = A::Output>> Future for Either<A, B> {
+    type Output = A::Output;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {
+        match self.project() {
+            EitherProjection::With { running } => running.poll(context),
+            EitherProjection::Without { running } => running.poll(context),
+        }
     }
 }
 

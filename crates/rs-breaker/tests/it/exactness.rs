@@ -5,7 +5,7 @@
 //! Several threads: a failure is judged by whoever holds the lock when it ends, or by the next, who comes
 //! at once. All calls that end from the first failure that is not yet judged until it is judged count as
 //! simultaneous, in any order: as many as end while one or two threads hold the lock. All that ended
-//! before count before. So the breaker opens only if some order of simultaneous results would open it, and
+//! before count before; where a judge is held up for long, what one thread counted is evenly mixed. So the breaker opens only if some order of simultaneous results would open it, and
 //! once all threads have come home it is open if every order would have.
 
 use crate::{
@@ -258,4 +258,30 @@ fn all_together_it_opens_when_there_are_enough_failures_and_not_before() {
     check_all_at_once(|needed| Trip::failure_rate(percent(100), Window::last(100).after(needed)));
     let minute = std::time::Duration::from_secs(60);
     check_all_at_once(|needed| Trip::failure_rate(percent(1), Window::time(minute).after(needed)));
+}
+
+/// Threads that never stop hold each other up: what one counts while the other judges is simultaneous,
+/// and must be mixed as it was.
+#[test]
+fn a_steady_tenth_of_failures_never_looks_like_a_third() {
+    const CALLS: u32 = 400_000;
+    for threads in [2, 3, 8] {
+        let rule = Trip::failure_rate(percent(33), Window::last(100));
+        let bench = Bench::with(plain().with_trip([rule]));
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    for call in 0..CALLS {
+                        let failed = call % 10 == 9;
+                        let outcome = [Outcome::Success, Outcome::TRANSIENT][usize::from(failed)];
+                        match bench.enter() {
+                            Ok(permit) => permit.finish(outcome),
+                            Err(why) => panic!("{why}"),
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(bench.breaker.state(), BreakerState::Closed);
+    }
 }

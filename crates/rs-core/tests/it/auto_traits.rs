@@ -148,7 +148,7 @@ fn sizes() {
     check::<Correlation>(16);
     check::<Option<Correlation>>(16);
     check::<Option<Deadline>>(16);
-    check::<Call>(80);
+    check::<Call>(96);
     check::<Rejection>(64);
     check::<Outcome>(24);
     check::<Signal>(144);
