@@ -56,7 +56,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        arguments: "[NAME] [--json] [--list]",
+        arguments: "[NAME] [--json] [--list] [-- --only TEXT]",
         about: "measures every crate beside its peers",
         run: commands::bench::run,
     },

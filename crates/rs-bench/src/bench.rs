@@ -10,12 +10,13 @@ use crate::{
 pub struct Bench {
     effort: Effort,
     json: bool,
+    only: Option<String>,
     report: Report,
 }
 
 impl Bench {
     /// A bench of this name, told by the command line: `--json` prints one object a case, `--quick`
-    /// runs a few rounds to see that it works.
+    /// runs a few rounds to see that it works, `--only TEXT` measures the cases whose names have the text.
     #[must_use]
     pub fn from_args(name: &'static str) -> Self {
         let has = |flag: &str| std::env::args().any(|argument| argument == flag);
@@ -26,6 +27,9 @@ impl Bench {
                 Effort::FULL
             },
             json: has("--json"),
+            only: std::env::args()
+                .skip_while(|argument| argument != "--only")
+                .nth(1),
             report: Report::new(name),
         }
     }
@@ -36,6 +40,7 @@ impl Bench {
         Self {
             effort: Effort::QUICK,
             json: false,
+            only: None,
             report: Report::new(name),
         }
     }
@@ -157,6 +162,11 @@ impl<'a> Case<'a> {
         let Some(ours) = &self.ours else {
             panic!("the case `{}` has no operation of ours", self.name);
         };
+        if let Some(only) = &self.bench.only
+            && !self.name.contains(only.as_str())
+        {
+            return;
+        }
         let bodies: Vec<&Body<'_>> = std::iter::once(ours)
             .chain(self.peers.iter().map(|(_, body)| body))
             .collect();

@@ -237,7 +237,11 @@ impl TimeLimit {
 
     fn or_earlier(self, limit: Duration) -> Self {
         // Longer than 584 years is no limit.
-        Self(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).min(self.0))
+        Self(
+            u64::try_from(limit.as_nanos())
+                .unwrap_or(u64::MAX)
+                .min(self.0),
+        )
     }
 
     const fn get(self) -> Option<Duration> {

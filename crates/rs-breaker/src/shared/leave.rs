@@ -30,7 +30,7 @@ impl Shared {
             let gate = self.gate();
             if gate.generation() == ticket.generation() && !gate.has(Gate::SLICED) {
                 let tag = Tag::new(ticket.generation(), 0);
-                match self.tallies.local().counted.add(End::Fine, tag) {
+                match self.tallies.local().counted.add_fine(tag) {
                     Added::Alone => return,
                     Added::Contended => return self.spread(),
                     Added::Stale | Added::Behind | Added::Full => {}
@@ -52,7 +52,7 @@ impl Shared {
         let gate = self.gate();
         if !slow && gate.generation() == ticket.generation() {
             let tag = Tag::new(ticket.generation(), self.slice_of(gate, &moment));
-            match tally.counted.add(End::Fine, tag) {
+            match tally.counted.add_fine(tag) {
                 Added::Alone => return,
                 Added::Contended => return self.spread(),
                 Added::Stale | Added::Behind | Added::Full => {}
