@@ -4,8 +4,8 @@ use rs_core::{Call, ConfigError, Ending, Guard, Mandate, Name, Permit, Rejection
 use rs_metrics::Surroundings;
 
 use crate::{
-    BreakerConfig, BreakerRegistry, BreakerSnapshot, BreakerState, Forced, Ticket, shared::Shared,
-    surroundings::Around,
+    BreakerConfig, BreakerRegistry, BreakerSnapshot, BreakerState, Forced, Ticket, Trip,
+    shared::Shared, surroundings::Around,
 };
 
 /// A circuit breaker: lets calls through while the dependency is well, refuses them at once while it is
@@ -177,6 +177,11 @@ impl Guard for Breaker {
     #[inline]
     fn leave(&self, ticket: Ticket, ending: Ending) {
         self.0.leave(ticket, ending);
+    }
+
+    fn refuses_after(&self) -> Option<u32> {
+        let config = self.config();
+        config.trip.iter().map(Trip::least_bad_calls).min()
     }
 }
 

@@ -148,36 +148,8 @@ impl Inspect for Shared {
     }
 
     fn control(&self, action: &Action, mandate: &Mandate) -> Result<(), ControlError> {
-        check(action, ACTIONS)?;
+        action.check(ACTIONS)?;
         self.obey(action, mandate)
-    }
-}
-
-/// Whether the action is known and all its arguments are: one that is passed over may be the one that
-/// mattered.
-#[expect(clippy::result_large_err, reason = "the directory's own error")]
-pub(crate) fn check(action: &Action, known: &[ActionSpec]) -> Result<(), ControlError> {
-    let spec = known.iter().find(|spec| spec.name() == action.name());
-    let spec = spec.ok_or_else(|| ControlError::unknown(action, known))?;
-    let given = match action.arguments() {
-        Value::Map(given) => given.as_slice(),
-        Value::Null => &[],
-        _ => return Err(ConfigError::other("arguments are given by name").into()),
-    };
-    let takes = spec.arguments().iter().map(|(name, _)| *name);
-    match given
-        .iter()
-        .find(|(name, _)| !takes.clone().any(|known| known == name))
-    {
-        None => Ok(()),
-        Some((name, _)) if spec.arguments().is_empty() => {
-            let action = spec.name();
-            Err(ConfigError::other(format_args!(
-                "`{action}` takes no arguments, `{name}` is one"
-            ))
-            .into())
-        }
-        Some((name, _)) => Err(ConfigError::unknown("argument", name, takes).into()),
     }
 }
 

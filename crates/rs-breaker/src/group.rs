@@ -159,7 +159,7 @@ impl Inspect for Inner {
 
     /// Tells the breaker of the key that is given as an argument.
     fn control(&self, action: &Action, mandate: &Mandate) -> Result<(), ControlError> {
-        control::check(action, control::ACTIONS_BY_KEY)?;
+        action.check(control::ACTIONS_BY_KEY)?;
         let key = action.argument("key");
         let key = key.ok_or_else(|| ConfigError::missing("key"))?;
         let key = key

@@ -19,7 +19,10 @@ use rs_core::{ConfigError, config};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "written::Backoff", into = "written::Backoff"))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "written::Backoff", into = "written::Backoff")
+)]
 pub struct Backoff {
     shape: Shape,
     at_most: Duration,
@@ -325,17 +328,37 @@ mod written {
     #[derive(Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
     pub(super) struct Backoff {
-        #[serde(default, skip_serializing_if = "Option::is_none", with = "rs_core::humane::duration::option")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "rs_core::humane::duration::option"
+        )]
         constant: Option<Duration>,
-        #[serde(default, skip_serializing_if = "Option::is_none", with = "rs_core::humane::duration::option")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "rs_core::humane::duration::option"
+        )]
         linear: Option<Duration>,
-        #[serde(default, skip_serializing_if = "Option::is_none", with = "rs_core::humane::duration::option")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "rs_core::humane::duration::option"
+        )]
         exponential: Option<Duration>,
-        #[serde(default, skip_serializing_if = "Option::is_none", with = "rs_core::humane::duration::option")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "rs_core::humane::duration::option"
+        )]
         fibonacci: Option<Duration>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         factor: Option<f64>,
-        #[serde(default, skip_serializing_if = "Option::is_none", with = "rs_core::humane::duration::option")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "rs_core::humane::duration::option"
+        )]
         at_most: Option<Duration>,
         #[serde(default)]
         at_once_first: bool,
@@ -367,8 +390,9 @@ mod written {
                 match &mut backoff.shape {
                     Shape::Exponential(_, known) => *known = factor,
                     _ => {
-                        return Err(ConfigError::other("belongs to exponential alone")
-                            .in_field("factor"));
+                        return Err(
+                            ConfigError::other("belongs to exponential alone").in_field("factor")
+                        );
                     }
                 }
             }

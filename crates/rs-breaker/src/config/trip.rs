@@ -75,6 +75,14 @@ impl Trip {
         }
     }
 
+    /// How many calls in a row make it hold when nothing was counted before, if all of them are bad.
+    pub(crate) const fn least_bad_calls(&self) -> u32 {
+        match self {
+            Self::ConsecutiveFailures(count) => *count,
+            Self::FailureRate { window, .. } | Self::SlowRate { window, .. } => window.minimum,
+        }
+    }
+
     pub(crate) const fn slower_than(&self) -> Option<Duration> {
         match self {
             Self::SlowRate { slower_than, .. } => Some(*slower_than),

@@ -101,6 +101,36 @@ impl Action {
     pub const fn arguments(&self) -> &Value {
         &self.arguments
     }
+
+    /// Whether the action is one of these and takes all the arguments that were given: one that is passed
+    /// over may be the one that mattered.
+    ///
+    /// # Errors
+    /// When it is not known, or an argument is not.
+    pub fn check(&self, known: &[ActionSpec]) -> Result<(), ControlError> {
+        let spec = known.iter().find(|spec| spec.name == self.name);
+        let spec = spec.ok_or_else(|| ControlError::unknown(self, known))?;
+        let given = match &self.arguments {
+            Value::Map(given) => given.as_slice(),
+            Value::Null => &[],
+            _ => return Err(ConfigError::other("arguments are given by name").into()),
+        };
+        let takes = spec.arguments.iter().map(|(name, _)| *name);
+        match given
+            .iter()
+            .find(|(name, _)| !takes.clone().any(|known| known == name))
+        {
+            None => Ok(()),
+            Some((name, _)) if spec.arguments.is_empty() => {
+                let action = spec.name;
+                Err(ConfigError::other(format_args!(
+                    "`{action}` takes no arguments, `{name}` is one"
+                ))
+                .into())
+            }
+            Some((name, _)) => Err(ConfigError::unknown("argument", name, takes).into()),
+        }
+    }
 }
 
 /// Describes an action to whoever offers it to people.

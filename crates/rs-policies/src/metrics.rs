@@ -1,0 +1,244 @@
+//! What policies export.
+
+use std::sync::Arc;
+
+use rs_core::{TimeScope, Unit, label_set};
+use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
+
+use crate::{Crowded, RetryEnd, retry, rules::Home};
+
+label_set! {
+    /// What a time limit is set on.
+    pub enum Limits: "scope" {
+        /// A whole call.
+        Total = "total",
+        /// An attempt.
+        Attempt = "attempt",
+        /// The time between two signs of life.
+        Idle = "idle",
+        /// The making of a connection.
+        Connect = "connect",
+        /// A read.
+        Read = "read",
+        /// A write.
+        Write = "write",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+/// Further attempts.
+pub static RETRY_ATTEMPTS: Metric<Counter, (), 1> = Metric::counter(
+    "retry_attempts_total",
+    "Attempts beyond the first of a call.",
+)
+.by(["retry"]);
+
+/// Calls whose first attempt failed, by what became of them.
+pub static RETRY_CALLS: Metric<Counter, RetryEnd, 1> = Metric::counter(
+    "retry_calls_total",
+    "Calls whose first attempt failed, by what became of them.",
+)
+.by(["retry"]);
+
+/// The share of those that succeeded in the end.
+pub static RETRY_SUCCESS_RATE: Metric<Gauge, (), 1> = Metric::gauge(
+    "retry_success_rate",
+    "The share of the calls whose first attempt failed that succeeded in the end.",
+    Unit::Share,
+)
+.by(["retry"]);
+
+/// How long was waited before further attempts.
+pub static RETRY_DELAY: Metric<Histogram, (), 1> = Metric::histogram(
+    "retry_delay_seconds",
+    "How long was waited before each further attempt.",
+    Unit::Seconds,
+    LATENCY,
+)
+.by(["retry"]);
+
+/// What is left for further attempts.
+pub static BUDGET_BALANCE: Metric<Gauge, (), 1> = Metric::gauge(
+    "retry_budget_balance",
+    "Tokens that are left for further attempts and hedges.",
+    Unit::Count,
+)
+.by(["budget"]);
+
+/// Further attempts that were granted.
+pub static BUDGET_WITHDRAWN: Metric<Counter, (), 1> = Metric::counter(
+    "retry_budget_withdrawn_total",
+    "Further attempts and hedges that the budget granted.",
+)
+.by(["budget"]);
+
+/// Further attempts that were not.
+pub static BUDGET_EXHAUSTED: Metric<Counter, (), 1> = Metric::counter(
+    "retry_budget_exhausted_total",
+    "Further attempts and hedges for which the budget had nothing left.",
+)
+.by(["budget"]);
+
+/// What was ended for taking too long.
+pub static TIMEOUTS: Metric<Counter, Limits, 1> = Metric::counter(
+    "timeouts_total",
+    "Calls and attempts that took too long and were ended, by what the limit was set on.",
+)
+.by(["timeout"]);
+
+/// What dark mode did not end.
+pub static TIMEOUT_DARK: Metric<Counter, Limits, 1> = Metric::counter(
+    "timeout_dark_total",
+    "Calls and attempts that took too long and would have been ended, but for dark mode.",
+)
+.by(["timeout"]);
+
+/// How many calls run.
+pub static BULKHEAD_CONCURRENT: Metric<Gauge, (), 1> =
+    Metric::gauge("bulkhead_concurrent_calls", "Calls that run.", Unit::Count).by(["bulkhead"]);
+
+/// How many may run.
+pub static BULKHEAD_LIMIT: Metric<Gauge, (), 1> =
+    Metric::gauge("bulkhead_limit", "Calls that may run at once.", Unit::Count).by(["bulkhead"]);
+
+/// How many wait.
+pub static BULKHEAD_QUEUE: Metric<Gauge, (), 1> =
+    Metric::gauge("bulkhead_queue_size", "Calls that wait.", Unit::Count).by(["bulkhead"]);
+
+/// How many were refused.
+pub static BULKHEAD_REJECTED: Metric<Counter, Crowded, 1> = Metric::counter(
+    "bulkhead_rejected_calls_total",
+    "Calls that were refused, by why.",
+)
+.by(["bulkhead"]);
+
+/// What dark mode let in.
+pub static BULKHEAD_DARK: Metric<Counter, (), 1> = Metric::counter(
+    "bulkhead_dark_rejections_total",
+    "Calls that would have waited or been refused, but for dark mode.",
+)
+.by(["bulkhead"]);
+
+/// How long calls waited that got a place.
+pub static BULKHEAD_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
+    "bulkhead_wait_seconds",
+    "How long calls waited that had to wait and got a place.",
+    Unit::Seconds,
+    LATENCY,
+)
+.by(["bulkhead"]);
+
+/// What this crate exports.
+pub static CATALOGUE: Catalogue = Catalogue::new(
+    "policies",
+    &[
+        &RETRY_ATTEMPTS,
+        &RETRY_CALLS,
+        &RETRY_SUCCESS_RATE,
+        &RETRY_DELAY,
+        &BUDGET_BALANCE,
+        &BUDGET_WITHDRAWN,
+        &BUDGET_EXHAUSTED,
+        &TIMEOUTS,
+        &TIMEOUT_DARK,
+        &BULKHEAD_CONCURRENT,
+        &BULKHEAD_LIMIT,
+        &BULKHEAD_QUEUE,
+        &BULKHEAD_REJECTED,
+        &BULKHEAD_DARK,
+        &BULKHEAD_WAIT,
+    ],
+);
+
+/// Exports a number that `of` knows, while the result and `of` live.
+macro_rules! observed {
+    ($metric:ident, $home:expr, $of:expr, |$numbers:ident, $label:pat_param| $read:expr) => {{
+        let of = Arc::downgrade($of);
+        $metric.observe(&$home.metrics(), $home.name, move |$label| {
+            of.upgrade().map_or_else(Default::default, |$numbers| $read)
+        })
+    }};
+}
+
+pub(crate) trait TimeoutNumbers: Send + Sync + 'static {
+    fn timed_out(&self) -> u64;
+    fn dark(&self) -> u64;
+    fn scope(&self) -> TimeScope;
+}
+
+pub(crate) fn timeout<N: TimeoutNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
+    let of_this = |scope, numbers: &N, number: u64| match limits(numbers.scope()) == scope {
+        true => number,
+        false => 0,
+    };
+    [
+        observed!(TIMEOUTS, home, of, |numbers, scope| of_this(
+            scope,
+            &numbers,
+            numbers.timed_out()
+        )),
+        observed!(TIMEOUT_DARK, home, of, |numbers, scope| of_this(
+            scope,
+            &numbers,
+            numbers.dark()
+        )),
+    ]
+}
+
+const fn limits(scope: TimeScope) -> Limits {
+    match scope {
+        TimeScope::Total => Limits::Total,
+        TimeScope::Attempt => Limits::Attempt,
+        TimeScope::Idle => Limits::Idle,
+        TimeScope::Connect => Limits::Connect,
+        TimeScope::Read => Limits::Read,
+        TimeScope::Write => Limits::Write,
+        _ => Limits::Other,
+    }
+}
+
+pub(crate) const fn scope_name(scope: TimeScope) -> &'static str {
+    limits(scope).as_str()
+}
+
+pub(crate) trait BudgetNumbers: Send + Sync + 'static {
+    fn balance(&self) -> f64;
+    fn withdrawn(&self) -> u64;
+    fn exhausted(&self) -> u64;
+}
+
+pub(crate) fn budget<N: BudgetNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3] {
+    [
+        observed!(BUDGET_BALANCE, home, of, |numbers, ()| numbers.balance()),
+        observed!(BUDGET_WITHDRAWN, home, of, |numbers, ()| numbers
+            .withdrawn()),
+        observed!(BUDGET_EXHAUSTED, home, of, |numbers, ()| numbers
+            .exhausted()),
+    ]
+}
+
+pub(crate) fn retry(home: &Home, of: &Arc<retry::Inner>) -> Observed {
+    observed!(RETRY_SUCCESS_RATE, home, of, |numbers, ()| numbers
+        .success_rate())
+}
+
+pub(crate) trait BulkheadNumbers: Send + Sync + 'static {
+    fn in_flight(&self) -> u32;
+    fn waiting(&self) -> u32;
+    fn limit(&self) -> u32;
+}
+
+pub(crate) fn bulkhead<N: BulkheadNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3] {
+    [
+        observed!(BULKHEAD_CONCURRENT, home, of, |numbers, ()| numbers
+            .in_flight()
+            .into()),
+        observed!(BULKHEAD_LIMIT, home, of, |numbers, ()| numbers
+            .limit()
+            .into()),
+        observed!(BULKHEAD_QUEUE, home, of, |numbers, ()| numbers
+            .waiting()
+            .into()),
+    ]
+}

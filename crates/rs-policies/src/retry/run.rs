@@ -1,0 +1,241 @@
+//! How a call is tried, and tried again.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use pin_project_lite::pin_project;
+use rs_core::{Call, Deadline, Failure, FaultKind, Operation, Outcome, Severity, SignalKind};
+
+use super::{Inner, RetryConfig, RetryEnd, Retrying};
+use crate::backoff::Delays;
+
+type Attempted<O> = Result<<O as Operation>::Output, Failure<<O as Operation>::Error>>;
+
+/// A first attempt that failed.
+pub(super) struct First<O: Operation> {
+    result: Attempted<O>,
+    outcome: Outcome,
+    /// When the call began, if it had to wait.
+    begun: Option<Instant>,
+}
+
+pin_project! {
+    /// A call that is tried, and if need be tried again. Written out, so that the compiler folds it into
+    /// one function with what is around it; only what happens after a failure is an async block.
+    pub(super) struct Retried<'r, 'c, 'o, O, F, M, A> {
+        retry: &'r Inner,
+        call: &'c Call,
+        operation: &'o O,
+        begun: Option<Instant>,
+        #[pin]
+        state: State<F, M, A>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    #[project_replace = StateBefore]
+    enum State<F, M, A> {
+        First { #[pin] attempt: F, go_on: M },
+        Again { #[pin] going_on: A },
+        Over,
+    }
+}
+
+impl<'r, 'c, 'o, O, F, M, A> Retried<'r, 'c, 'o, O, F, M, A> {
+    #[inline(always)]
+    pub(super) const fn new(
+        retry: &'r Inner,
+        call: &'c Call,
+        operation: &'o O,
+        attempt: F,
+        go_on: M,
+    ) -> Self
+    where
+        O: Operation,
+        M: FnOnce(First<O>) -> A,
+    {
+        Self {
+            retry,
+            call,
+            operation,
+            begun: None,
+            state: State::First { attempt, go_on },
+        }
+    }
+}
+
+impl<O, F, M, A> Future for Retried<'_, '_, '_, O, F, M, A>
+where
+    O: Operation,
+    F: Future<Output = Attempted<O>>,
+    M: FnOnce(First<O>) -> A,
+    A: Future<Output = Attempted<O>>,
+{
+    type Output = Attempted<O>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Attempted<O>> {
+        let mut this = self.project();
+        if let StateProjection::First { attempt, .. } = this.state.as_mut().project() {
+            let Poll::Ready(result) = attempt.poll(context) else {
+                if this.begun.is_none() {
+                    *this.begun = Some(this.retry.home.around.clock().now());
+                }
+                return Poll::Pending;
+            };
+            let outcome = this.operation.classify(this.call, &result);
+            if this.retry.is_over(&result, outcome) {
+                return Poll::Ready(result);
+            }
+            let before = this.state.as_mut().project_replace(State::Over);
+            if let StateBefore::First { go_on, .. } = before {
+                let first = First {
+                    result,
+                    outcome,
+                    begun: *this.begun,
+                };
+                let going_on = go_on(first);
+                this.state.set(State::Again { going_on });
+            }
+        }
+        let StateProjection::Again { going_on } = this.state.as_mut().project() else {
+            unreachable!("polled again after it was over");
+        };
+        let result = ready!(going_on.poll(context));
+        this.state.set(State::Over);
+        Poll::Ready(result)
+    }
+}
+
+impl Inner {
+    /// Whether a first attempt that ended so is the last one. A call that reached the dependency adds to
+    /// the budget.
+    #[inline]
+    fn is_over<T, E>(&self, result: &Result<T, Failure<E>>, outcome: Outcome) -> bool {
+        if let Err(Failure::Rejected(_)) = result {
+            return !self.rules.get().retries_rejections();
+        }
+        if let Some(budget) = &self.budget {
+            budget.deposit();
+        }
+        !outcome.is_failure()
+    }
+
+    pub(super) async fn go_on<O: Operation>(
+        &self,
+        call: &Call,
+        operation: &O,
+        first: First<O>,
+    ) -> Attempted<O> {
+        let rules = self.rules.get();
+        let clock = self.home.around.clock();
+        let mut now = clock.now();
+        let begun = first.begun.unwrap_or(now);
+        let mut call = call.begun_at(begun);
+        if let Some(total) = rules.total_time() {
+            call = call.by(Deadline::after(begun, total));
+        }
+        let mut delays = rules.backoff().delays_by(self.roll());
+        let (mut result, mut outcome) = (first.result, first.outcome);
+        for tried in 1.. {
+            let next = self.next(&rules, &call, tried, &result, outcome, &mut delays, now);
+            let delay = match next {
+                Ok(delay) => delay,
+                Err(end) => {
+                    self.ends[end].increment();
+                    break;
+                }
+            };
+            drop(result);
+            self.attempts.increment();
+            self.delays.record_time(delay);
+            if !delay.is_zero() {
+                clock.sleep(delay).await;
+            }
+            call = call.at_attempt(call.attempt().saturating_add(1));
+            result = operation.attempt(&call).await;
+            outcome = operation.classify(&call, &result);
+            if !outcome.is_failure() && !matches!(result, Err(Failure::Rejected(_))) {
+                self.ends[RetryEnd::Succeeded].increment();
+                break;
+            }
+            now = clock.now();
+        }
+        result
+    }
+
+    /// How long to wait before the next attempt, or why there is none.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a decision needs, and no more"
+    )]
+    fn next<T, E>(
+        &self,
+        rules: &RetryConfig,
+        call: &Call,
+        tried: u32,
+        result: &Result<T, Failure<E>>,
+        outcome: Outcome,
+        delays: &mut Delays,
+        now: Instant,
+    ) -> Result<Duration, RetryEnd> {
+        let (kind, fault, hint) = match (result, outcome) {
+            (Err(Failure::Rejected(why)), _) if rules.retries_rejections() => {
+                (FaultKind::Transient, None, why.retry_after(now))
+            }
+            (_, Outcome::Failure(fault)) if fault.is_transient() => {
+                (fault.kind(), Some(fault), fault.retry_after())
+            }
+            _ => return Err(RetryEnd::Permanent),
+        };
+        let unknown = kind == FaultKind::TimedOut && !rules.repeats_timeouts();
+        if unknown && !call.is_safe_to_repeat() {
+            return Err(RetryEnd::Unsafe);
+        }
+        if tried >= rules.attempts() {
+            return Err(RetryEnd::Exhausted);
+        }
+        let delay = delays.next().ok_or(RetryEnd::Exhausted)?;
+        let delay = match hint {
+            Some(hint) => delay.max(hint.min(rules.longest_hint())),
+            None => delay,
+        };
+        if let Some(deadline) = call.deadline()
+            && !deadline.leaves(now, delay.saturating_add(rules.shortest_attempt()))
+        {
+            return Err(RetryEnd::Deadline);
+        }
+        let retrying = Retrying { call, fault, delay };
+        if !self.ask(rules, &retrying) {
+            return Err(RetryEnd::Condition);
+        }
+        match &self.budget {
+            Some(budget) if !budget.withdraw(kind) => Err(RetryEnd::Budget),
+            _ => Ok(delay),
+        }
+    }
+
+    /// What the condition says; one that panics says no.
+    fn ask(&self, rules: &RetryConfig, retrying: &Retrying<'_>) -> bool {
+        let Some(condition) = rules.condition() else {
+            return true;
+        };
+        catch_unwind(AssertUnwindSafe(|| condition(retrying))).unwrap_or_else(|_| {
+            self.home
+                .record(|| PANICKED.signal(self.home.name).during(retrying.call));
+            false
+        })
+    }
+}
+
+static PANICKED: SignalKind = SignalKind::new(
+    "retry",
+    "condition_panicked",
+    Severity::Warning,
+    "panicked; the call is not tried again",
+);

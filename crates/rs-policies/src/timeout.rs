@@ -1,0 +1,455 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use rs_core::{
+    Call, Clock, ConfigError, Deadline, Enforcement, Failure, Inspect, Name, Operation, Policy,
+    TimeScope, TimedOut, Value, config,
+};
+use rs_metrics::{Observed, Surroundings};
+
+use crate::{
+    metrics,
+    rules::{Announcements, Checked, Home, Rules, inspect},
+};
+
+/// Ends what takes too long: the whole call, or each attempt.
+///
+/// A call that is done when it is first asked costs no look at the clock and no timer. The limit, and the
+/// deadline that came with the call, whichever is earlier, hold for everything inside; what is inside
+/// can see them in its [`Call`].
+///
+/// ```
+/// use rs_core::{Failure, Policy};
+/// use rs_policies::Timeout;
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), rs_core::ConfigError> {
+/// let patience = Timeout::total("payments", Duration::from_secs(2))?;
+/// let answer = patience
+///     .call("charge", async |_call| Ok::<(), std::io::Error>(std::future::pending().await))
+///     .await;
+/// assert_eq!(answer.unwrap_err().to_string(), "not done within 2s");
+/// # Ok(()) }
+/// ```
+///
+/// # Cancel safety
+/// Dropping the future drops the operation. When the time is over the operation is dropped before the
+/// failure is returned.
+#[derive(Clone)]
+pub struct Timeout(Arc<Inner>);
+
+/// How long something may take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct TimeoutConfig {
+    #[cfg_attr(feature = "serde", serde(with = "rs_core::humane::duration"))]
+    limit: Duration,
+    #[cfg_attr(feature = "serde", serde(default))]
+    enforcement: Enforcement,
+}
+
+impl TimeoutConfig {
+    /// At most this long, from 1 ms to a day.
+    #[must_use]
+    pub const fn of(limit: Duration) -> Self {
+        Self {
+            limit,
+            enforcement: Enforcement::Full,
+        }
+    }
+
+    /// Calls that take longer are only counted, or ended for a share of them.
+    #[must_use]
+    pub const fn with_enforcement(mut self, enforcement: Enforcement) -> Self {
+        self.enforcement = enforcement;
+        self
+    }
+
+    /// How long.
+    #[must_use]
+    pub const fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Whether calls that take longer are ended.
+    #[must_use]
+    pub const fn enforced(&self) -> Enforcement {
+        self.enforcement
+    }
+}
+
+impl From<Duration> for TimeoutConfig {
+    fn from(limit: Duration) -> Self {
+        Self::of(limit)
+    }
+}
+
+impl Checked for TimeoutConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let range = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+        config::time_in_range("limit", self.limit, range).map(drop)
+    }
+}
+
+struct Inner {
+    home: Home,
+    scope: TimeScope,
+    rules: Rules<TimeoutConfig>,
+    /// What the rules say, for those who are in a hurry.
+    limit: AtomicU64,
+    is_lenient: AtomicU64,
+    timed_out: AtomicU64,
+    dark: AtomicU64,
+    observed: OnceLock<[Observed; 2]>,
+}
+
+static ANNOUNCED: Announcements = Announcements::of("timeout");
+
+impl Timeout {
+    /// A limit on whole calls, with all their attempts and waits.
+    ///
+    /// # Errors
+    /// When the limit is shorter than a millisecond or longer than a day.
+    pub fn total(
+        name: impl Into<Name>,
+        config: impl Into<TimeoutConfig>,
+    ) -> Result<Self, ConfigError> {
+        Self::within(&Surroundings::of_process(), name, TimeScope::Total, config)
+    }
+
+    /// A limit on each attempt; it belongs inside the retry, and inside the breaker, which thereby counts
+    /// a call that hangs as a failure.
+    ///
+    /// # Errors
+    /// When the limit is shorter than a millisecond or longer than a day.
+    pub fn attempt(
+        name: impl Into<Name>,
+        config: impl Into<TimeoutConfig>,
+    ) -> Result<Self, ConfigError> {
+        Self::within(
+            &Surroundings::of_process(),
+            name,
+            TimeScope::Attempt,
+            config,
+        )
+    }
+
+    /// A limit on this, in these surroundings. What is neither a whole call nor an attempt, such as the
+    /// making of a connection, is limited without the call being told.
+    ///
+    /// # Errors
+    /// When the limit is shorter than a millisecond or longer than a day.
+    pub fn within(
+        around: &Surroundings,
+        name: impl Into<Name>,
+        scope: TimeScope,
+        config: impl Into<TimeoutConfig>,
+    ) -> Result<Self, ConfigError> {
+        let config = config.into();
+        let inner = Arc::new(Inner {
+            home: Home::new(around, name.into()),
+            scope,
+            rules: Rules::new(config)?,
+            limit: AtomicU64::new(0),
+            is_lenient: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+            dark: AtomicU64::new(0),
+            observed: OnceLock::new(),
+        });
+        inner.publish(&config);
+        inner
+            .observed
+            .get_or_init(|| metrics::timeout(&inner.home, &inner));
+        if let Some(directory) = around.directory() {
+            directory.register(&inner);
+        }
+        Ok(Self(inner))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.home.name
+    }
+
+    /// What it limits.
+    #[must_use]
+    pub fn scope(&self) -> TimeScope {
+        self.0.scope
+    }
+
+    /// What it goes by.
+    #[must_use]
+    pub fn config(&self) -> TimeoutConfig {
+        *self.0.rules.get()
+    }
+
+    /// Goes by this from the next call on. The version that is in force then.
+    ///
+    /// # Errors
+    /// When it is wrong; the old one stays in force.
+    pub fn reconfigure(&self, config: impl Into<TimeoutConfig>) -> Result<u64, ConfigError> {
+        self.0.reconfigure(config.into())
+    }
+
+    /// How many it ended.
+    #[must_use]
+    pub fn timed_out(&self) -> u64 {
+        self.0.timed_out.load(Ordering::Relaxed)
+    }
+
+    /// How many it would have ended, but for dark mode.
+    #[must_use]
+    pub fn would_have_timed_out(&self) -> u64 {
+        self.0.dark.load(Ordering::Relaxed)
+    }
+
+    /// The call, told of this limit.
+    #[inline]
+    pub(crate) fn narrow(&self, call: Call) -> Call {
+        let limit = Duration::from_nanos(self.0.limit.load(Ordering::Relaxed));
+        if self.0.is_lenient.load(Ordering::Relaxed) != 0
+            && !self.config().enforcement.covers(&call)
+        {
+            return call;
+        }
+        match self.0.scope {
+            TimeScope::Total => call.limited_to(limit),
+            TimeScope::Attempt => call.with_attempts_limited_to(limit),
+            _ => call,
+        }
+    }
+
+    /// This future, limited, for a call that was told already.
+    #[inline(always)]
+    pub(crate) fn limit<'t, F>(&'t self, call: &'t Call, running: F) -> Limited<'t, F> {
+        Limited::new(Some(self), self.0.home.around.clock(), call, running)
+    }
+}
+
+impl Inner {
+    fn count(&self, what: TimedOut, ends: bool) {
+        if !ends {
+            self.dark.fetch_add(1, Ordering::Relaxed);
+        } else if what.scope() == self.scope {
+            self.timed_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn publish(&self, config: &TimeoutConfig) {
+        let nanos = u64::try_from(config.limit.as_nanos()).unwrap_or(u64::MAX);
+        self.limit.store(nanos, Ordering::Relaxed);
+        let lenient = config.enforcement != Enforcement::Full;
+        self.is_lenient.store(lenient.into(), Ordering::Relaxed);
+    }
+
+    fn reconfigure(&self, config: TimeoutConfig) -> Result<u64, ConfigError> {
+        let home = &self.home;
+        self.rules
+            .replace(home, &ANNOUNCED, config, |config| self.publish(config))
+    }
+}
+
+impl metrics::TimeoutNumbers for Inner {
+    fn timed_out(&self) -> u64 {
+        self.timed_out.load(Ordering::Relaxed)
+    }
+
+    fn dark(&self) -> u64 {
+        self.dark.load(Ordering::Relaxed)
+    }
+
+    fn scope(&self) -> TimeScope {
+        self.scope
+    }
+}
+
+impl Inspect for Inner {
+    inspect!("timeout");
+
+    fn snapshot(&self) -> Value {
+        let config = self.rules.get();
+        Value::map([
+            ("limits", Value::from(metrics::scope_name(self.scope))),
+            ("limit", config.limit.into()),
+            ("timed_out", self.timed_out.load(Ordering::Relaxed).into()),
+            (
+                "would_have_timed_out",
+                self.dark.load(Ordering::Relaxed).into(),
+            ),
+            ("config_version", self.rules.version().into()),
+        ])
+    }
+}
+
+impl<T, E> Policy<T, E> for Timeout
+where
+    T: Send,
+    E: Send,
+{
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice in its future"
+    )]
+    fn run<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<T, Failure<E>>> + Send
+    where
+        O: Operation<Output = T, Error = E>,
+    {
+        async move {
+            let call = self.narrow(*call);
+            self.limit(&call, operation.attempt(&call)).await
+        }
+    }
+}
+
+impl fmt::Debug for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout")
+            .field("name", &self.name())
+            .field("scope", &self.0.scope)
+            .field("limit", &self.config().limit)
+            .finish_non_exhaustive()
+    }
+}
+
+type Timer<'t> = Pin<Box<dyn Future<Output = ()> + Send + 't>>;
+
+pin_project! {
+    /// A future with a limit, a deadline, both or none. It looks at the clock and sets a timer when what
+    /// it limits has to wait for the first time.
+    #[must_use = "futures do nothing unless polled"]
+    pub(crate) struct Limited<'t, F> {
+        #[pin]
+        running: Running<F>,
+        limits: Limits<'t>,
+        set: Option<Set<'t>>,
+    }
+}
+
+pin_project! {
+    #[project = RunningProjection]
+    enum Running<F> {
+        Yes { #[pin] future: F },
+        No,
+    }
+}
+
+struct Limits<'t> {
+    timeout: Option<&'t Timeout>,
+    clock: &'t Clock,
+    call: &'t Call,
+}
+
+/// A timer that was set.
+struct Set<'t> {
+    timer: Timer<'t>,
+    what: TimedOut,
+    /// Whether it ends the call, or is only counted.
+    ends: bool,
+}
+
+impl<'t, F> Limited<'t, F> {
+    #[inline(always)]
+    pub(crate) const fn new(
+        timeout: Option<&'t Timeout>,
+        clock: &'t Clock,
+        call: &'t Call,
+        future: F,
+    ) -> Self {
+        Self {
+            running: Running::Yes { future },
+            limits: Limits {
+                timeout,
+                clock,
+                call,
+            },
+            set: None,
+        }
+    }
+}
+
+impl<T, E, F> Future for Limited<'_, F>
+where
+    F: Future<Output = Result<T, Failure<E>>>,
+{
+    type Output = Result<T, Failure<E>>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let RunningProjection::Yes { future } = this.running.as_mut().project() else {
+            unreachable!("polled again after it was over");
+        };
+        if let Poll::Ready(result) = future.poll(context) {
+            return Poll::Ready(result);
+        }
+        let what = ready!(this.limits.poll_over(this.set, context));
+        this.running.set(Running::No);
+        Poll::Ready(Err(what.into()))
+    }
+}
+
+impl<'t> Limits<'t> {
+    #[inline(never)]
+    fn poll_over(
+        &mut self,
+        set: &mut Option<Set<'t>>,
+        context: &mut Context<'_>,
+    ) -> Poll<TimedOut> {
+        loop {
+            if set.is_none() {
+                *set = self.timer();
+            }
+            let Some(known) = set else {
+                return Poll::Pending;
+            };
+            ready!(known.timer.as_mut().poll(context));
+            let (what, ends) = (known.what, known.ends);
+            if let Some(timeout) = self.timeout {
+                timeout.0.count(what, ends);
+            }
+            if ends {
+                return Poll::Ready(what);
+            }
+            // In the dark: from now on only the deadline holds.
+            (self.timeout, *set) = (None, None);
+        }
+    }
+
+    /// For whatever comes first, if anything limits it.
+    fn timer(&self) -> Option<Set<'t>> {
+        let (clock, now) = (self.clock, self.clock.now());
+        let of_timeout = self.timeout.map(|timeout| {
+            let limit = Duration::from_nanos(timeout.0.limit.load(Ordering::Relaxed));
+            let what = TimedOut::new(timeout.0.scope, limit);
+            (limit, what, timeout.config().enforcement.covers(self.call))
+        });
+        let of_call = self.call.deadline().map(|deadline| {
+            let left = deadline.remaining(now);
+            (left, TimedOut::new(TimeScope::Deadline, left), true)
+        });
+        let first = of_timeout.into_iter().chain(of_call);
+        let (time, what, ends) = first.min_by_key(|(time, ..)| *time)?;
+        let moment = Deadline::after(now, time).moment();
+        Some(Set {
+            timer: Box::pin(clock.sleep_until(moment)),
+            what,
+            ends,
+        })
+    }
+}
