@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use rs_core::{Call, ConfigError, Ending, Guard, Mandate, Name, Permit, Rejection};
+use rs_core::{Call, ConfigError, Ending, Guard, Mandate, Name, Outline, Permit, Rejection};
 use rs_metrics::Surroundings;
 
 use crate::{
@@ -168,6 +168,11 @@ impl Guard for Breaker {
         self.0.enter(call, |ticket| ticket)
     }
 
+    #[inline]
+    fn enter_at_once(&self, call: &Call) -> Option<Result<Ticket, Rejection>> {
+        Some(self.try_enter(call))
+    }
+
     // As the default does it, but a rejection is not moved on the way.
     #[inline]
     fn try_admit(&self, call: &Call) -> Result<Permit<&Self>, Rejection> {
@@ -179,9 +184,15 @@ impl Guard for Breaker {
         self.0.leave(ticket, ending);
     }
 
-    fn refuses_after(&self) -> Option<u32> {
+    fn outline(&self) -> Outline {
         let config = self.config();
-        config.trip.iter().map(Trip::least_bad_calls).min()
+        let outline = Outline::of("breaker");
+        match config.trip.iter().map(Trip::least_bad_calls).min() {
+            Some(calls) => outline
+                .saying(format!("opens after {calls} bad calls at the earliest"))
+                .refusing_after(calls),
+            None => outline,
+        }
     }
 }
 

@@ -34,8 +34,7 @@ pub struct Call {
     name: Name,
     id: CallId,
     deadline: Option<Deadline>,
-    total: TimeLimit,
-    each: TimeLimit,
+    limits: TimeLimits,
     correlation: Option<Correlation>,
     key: Option<RoutingKey>,
     attempt: u32,
@@ -51,8 +50,7 @@ impl Call {
             name: name.into(),
             id: CallId::next(),
             deadline: None,
-            total: TimeLimit::NONE,
-            each: TimeLimit::NONE,
+            limits: TimeLimits::NONE,
             correlation: None,
             key: None,
             attempt: 1,
@@ -82,25 +80,26 @@ impl Call {
     /// Unlike [`within`](Call::within) it does not read the clock: the limit becomes a deadline when
     /// somebody looks, which in a call that is done at once nobody does.
     #[must_use]
-    pub fn limited_to(mut self, limit: Duration) -> Self {
-        self.total = self.total.or_earlier(limit);
-        self
+    pub fn limited_to(self, limit: Duration) -> Self {
+        self.within_limits(TimeLimits::NONE.on_call(limit))
     }
 
-    /// The same call, each attempt of which has this time from when it begins.
+    /// The same call, within these limits, too.
+    #[inline]
     #[must_use]
-    pub fn with_attempts_limited_to(mut self, limit: Duration) -> Self {
-        self.each = self.each.or_earlier(limit);
+    pub fn within_limits(mut self, limits: TimeLimits) -> Self {
+        self.limits.total = self.limits.total.min(limits.total);
+        self.limits.each = self.limits.each.min(limits.each);
         self
     }
 
     /// The same call, its limit turned into a deadline, counted from this moment.
     #[must_use]
     pub fn begun_at(mut self, moment: Instant) -> Self {
-        match self.total.get() {
+        match self.limits.call() {
             None => self,
             Some(limit) => {
-                self.total = TimeLimit::NONE;
+                self.limits.total = TimeLimits::NONE.total;
                 self.by(Deadline::after(moment, limit))
             }
         }
@@ -167,11 +166,7 @@ impl Call {
     /// later fixes its call first: `let call = call.begun_at(clock.now())`.
     #[must_use]
     pub fn deadline_at(&self, now: Instant) -> Option<Deadline> {
-        let limit = match (self.total.get(), self.each.get()) {
-            (Some(total), Some(each)) => Some(total.min(each)),
-            (limit, None) | (None, limit) => limit,
-        };
-        match (self.deadline, limit) {
+        match (self.deadline, self.limits.shortest()) {
             (Some(deadline), Some(limit)) => Some(deadline.min(Deadline::after(now, limit))),
             (Some(deadline), None) => Some(deadline),
             (None, Some(limit)) => Some(Deadline::after(now, limit)),
@@ -185,16 +180,11 @@ impl Call {
         Some(self.deadline_at(now)?.remaining(now))
     }
 
-    /// The time that the whole call has from when it begins, as long as nobody has looked when that was.
+    /// The limits that count from when the call and its attempts begin, as long as nobody has looked when
+    /// that was.
     #[must_use]
-    pub const fn limit(&self) -> Option<Duration> {
-        self.total.get()
-    }
-
-    /// The time that each attempt has from when it begins.
-    #[must_use]
-    pub const fn attempt_limit(&self) -> Option<Duration> {
-        self.each.get()
+    pub const fn limits(&self) -> TimeLimits {
+        self.limits
     }
 
     /// The request that it belongs to.
@@ -228,33 +218,79 @@ impl Call {
     }
 }
 
-/// A time, or none, in eight bytes: a call is copied often.
-#[derive(Clone, Copy, PartialEq)]
-struct TimeLimit(u64);
+/// How long a call and each of its attempts may take, counted from when they begin.
+///
+/// ```
+/// use rs_core::TimeLimits;
+/// use std::time::Duration;
+///
+/// let limits = TimeLimits::NONE.on_call(Duration::from_secs(2));
+/// assert_eq!(limits.call(), Some(Duration::from_secs(2)));
+/// assert_eq!(limits.attempt(), None);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// In nanoseconds, the largest number being no limit: a call is copied often.
+    total: u64,
+    each: u64,
+}
 
-impl TimeLimit {
-    const NONE: Self = Self(u64::MAX);
+impl TimeLimits {
+    /// No limits.
+    pub const NONE: Self = Self {
+        total: u64::MAX,
+        each: u64::MAX,
+    };
 
-    fn or_earlier(self, limit: Duration) -> Self {
-        // Longer than 584 years is no limit.
-        Self(
-            u64::try_from(limit.as_nanos())
-                .unwrap_or(u64::MAX)
-                .min(self.0),
-        )
+    /// The same limits, and this one on the whole call.
+    #[must_use]
+    pub fn on_call(mut self, limit: Duration) -> Self {
+        self.total = self.total.min(nanos(limit));
+        self
     }
 
-    const fn get(self) -> Option<Duration> {
-        match self.0 {
-            u64::MAX => None,
-            nanos => Some(Duration::from_nanos(nanos)),
-        }
+    /// The same limits, and this one on each attempt.
+    #[must_use]
+    pub fn on_attempt(mut self, limit: Duration) -> Self {
+        self.each = self.each.min(nanos(limit));
+        self
+    }
+
+    /// How long the whole call may take.
+    #[must_use]
+    pub const fn call(self) -> Option<Duration> {
+        time(self.total)
+    }
+
+    /// How long each attempt may take.
+    #[must_use]
+    pub const fn attempt(self) -> Option<Duration> {
+        time(self.each)
+    }
+
+    fn shortest(self) -> Option<Duration> {
+        time(self.total.min(self.each))
     }
 }
 
-impl fmt::Debug for TimeLimit {
+/// Longer than 584 years is no limit.
+fn nanos(limit: Duration) -> u64 {
+    u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
+}
+
+const fn time(nanos: u64) -> Option<Duration> {
+    match nanos {
+        u64::MAX => None,
+        nanos => Some(Duration::from_nanos(nanos)),
+    }
+}
+
+impl fmt::Debug for TimeLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(f)
+        f.debug_struct("TimeLimits")
+            .field("call", &self.call())
+            .field("attempt", &self.attempt())
+            .finish()
     }
 }
 

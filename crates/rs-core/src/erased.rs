@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{Call, Ending, Failure, Guard, Operation, Outcome, Policy, Rejection};
+use crate::{Call, Ending, Failure, Guard, Operation, Outcome, Outline, Policy, Rejection};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -55,8 +55,8 @@ impl Guard for AnyGuard {
         self.0.leave_dyn(ticket, ending);
     }
 
-    fn refuses_after(&self) -> Option<u32> {
-        self.0.refuses_after_dyn()
+    fn outline(&self) -> Outline {
+        self.0.outline_dyn()
     }
 }
 
@@ -71,7 +71,7 @@ trait DynGuard: Send + Sync {
     fn enter_dyn<'a>(&'a self, call: &'a Call)
     -> Boxed<'a, Result<Box<dyn Any + Send>, Rejection>>;
     fn leave_dyn(&self, ticket: Box<dyn Any + Send>, ending: Ending);
-    fn refuses_after_dyn(&self) -> Option<u32>;
+    fn outline_dyn(&self) -> Outline;
 }
 
 impl<G> DynGuard for G
@@ -95,8 +95,8 @@ where
         }
     }
 
-    fn refuses_after_dyn(&self) -> Option<u32> {
-        self.refuses_after()
+    fn outline_dyn(&self) -> Outline {
+        self.outline()
     }
 }
 

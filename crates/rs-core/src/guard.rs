@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{Call, Classify, Ending, Failure, Permit, Rejection, classify::contained};
+use crate::{Call, Classify, Ending, Failure, Outline, Permit, Rejection, classify::contained};
 
 /// Admits or refuses a call, and hears how it ended: a breaker, a bulkhead, a rate limit.
 ///
@@ -61,13 +61,23 @@ pub trait Guard: Send + Sync {
         std::future::ready(self.try_enter(call))
     }
 
+    /// What [`enter`](Guard::enter) would decide, if it need not wait for it; `None` says nothing, and
+    /// `enter` is asked.
+    ///
+    /// A way round the future of `enter` for whoever is in a hurry. A guard that never waits answers
+    /// `Some(self.try_enter(call))`.
+    fn enter_at_once(&self, call: &Call) -> Option<Result<Self::Ticket, Rejection>> {
+        let _ = call;
+        None
+    }
+
     /// Takes a ticket back.
     fn leave(&self, ticket: Self::Ticket, ending: Ending);
 
-    /// How many failures in a row are enough for it to refuse calls, if failures make it. A pipeline
-    /// asks, to refuse a retry that could bring that about with a single call.
-    fn refuses_after(&self) -> Option<u32> {
-        None
+    /// What it is, for whoever plans a stack: a pipeline adds up how long calls may be held up, and
+    /// refuses a retry that could make a breaker open with a single call.
+    fn outline(&self) -> Outline {
+        Outline::of("guard")
     }
 
     /// A permit for this call, or the reason why not, at once.
@@ -137,12 +147,17 @@ macro_rules! guard_by_reference {
             }
 
             #[inline]
+            fn enter_at_once(&self, call: &Call) -> Option<Result<Self::Ticket, Rejection>> {
+                (**self).enter_at_once(call)
+            }
+
+            #[inline]
             fn leave(&self, ticket: Self::Ticket, ending: Ending) {
                 (**self).leave(ticket, ending);
             }
 
-            fn refuses_after(&self) -> Option<u32> {
-                (**self).refuses_after()
+            fn outline(&self) -> Outline {
+                (**self).outline()
             }
         }
     )*};

@@ -87,10 +87,14 @@ where
         let StateProjection::Running { running, .. } = this.state.as_mut().project() else {
             unreachable!("polled again after it was over");
         };
-        let result = ready!(running.poll(context));
-        if let StateBefore::Running { permit, .. } = this.state.project_replace(State::Over) {
-            permit.finish(this.operation.classify(this.call, &result));
+        // Looked at where it lies and returned as it is: each layer that takes a result apart and puts it
+        // together again moves it.
+        let polled = running.poll(context);
+        if let Poll::Ready(result) = &polled
+            && let StateBefore::Running { permit, .. } = this.state.project_replace(State::Over)
+        {
+            permit.finish(this.operation.classify(this.call, result));
         }
-        Poll::Ready(result)
+        polled
     }
 }

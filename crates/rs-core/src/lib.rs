@@ -56,6 +56,7 @@
 //! | [`Classify`] | decides the outcome; written once per client library |
 //! | [`Guard`] | admits or refuses a call and hears how it ended |
 //! | [`Permit`] | an admitted call; dropped unfinished, it counts as cancelled |
+//! | [`Outline`] | what a guard says of itself to whoever plans a stack |
 //! | [`Policy`] | runs an [`Operation`], perhaps several times, perhaps not at all; every guard is one, and so is every tuple of policies |
 //! | [`Failure`], [`Rejection`], [`TimedOut`] | why there is no result; a rejection explains itself |
 //! | [`Deadline`], [`Clock`] | time: monotonic, read in one place, moved by tests |
@@ -99,6 +100,7 @@ mod enforcement;
 mod erased;
 mod failure;
 mod guard;
+mod guard_slot;
 mod guarded;
 pub mod hash;
 pub mod humane;
@@ -107,6 +109,7 @@ mod measure;
 mod name;
 mod operation;
 mod outcome;
+mod outline;
 mod permit;
 mod policy;
 mod rejection;
@@ -117,7 +120,7 @@ mod stripe;
 mod sync;
 mod value;
 
-pub use call::{Call, CallId, Criticality, RoutingKey};
+pub use call::{Call, CallId, Criticality, RoutingKey, TimeLimits};
 pub use classify::{ByResult, ByStatus, Classify, Contained};
 pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
@@ -134,8 +137,9 @@ pub use measure::{Evidence, Measure, Unit};
 pub use name::{BoundedNames, Name};
 pub use operation::{Operation, OperationFn, operation};
 pub use outcome::{Ending, Fault, FaultKind, Outcome};
+pub use outline::Outline;
 pub use permit::Permit;
-pub use policy::{Policy, Shared};
+pub use policy::{Policy, Shared, Stacked};
 pub use rejection::{Reason, Rejection};
 pub use signal::{FlightRecorder, Observer, Recorded, Severity, Signal, SignalKind};
 pub use stripe::Striped;

@@ -1,6 +1,6 @@
 use std::{fmt, future::Future};
 
-use crate::{ByResult, Call, Classify, Failure, Fault, Outcome, classify::Contained};
+use crate::{ByResult, Call, Classify, Failure, Fault, Outcome, TimeLimits, classify::Contained};
 
 /// What policies run: once, several times, or not at all.
 ///
@@ -17,6 +17,18 @@ pub trait Operation: Send + Sync {
         &self,
         call: &Call,
     ) -> impl Future<Output = Result<Self::Output, Failure<Self::Error>>> + Send;
+
+    /// Tries once, within limits of which the call does not know yet.
+    ///
+    /// A stack tells its operation of its limits by this, without a copy of the call for each of them.
+    fn attempt_within(
+        &self,
+        call: &Call,
+        limits: TimeLimits,
+    ) -> impl Future<Output = Result<Self::Output, Failure<Self::Error>>> + Send {
+        let call = call.within_limits(limits);
+        async move { self.attempt(&call).await }
+    }
 
     /// What a result of this call says about the dependency. A rejection by a guard further in says
     /// nothing; a time limit that ended an attempt counts as a failure.
@@ -93,13 +105,22 @@ where
     type Error = E;
 
     #[inline]
+    fn attempt(&self, call: &Call) -> impl Future<Output = Result<T, Failure<E>>> + Send {
+        self.attempt_within(call, TimeLimits::NONE)
+    }
+
+    #[inline]
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn keeps its arguments twice in its future"
     )]
-    fn attempt(&self, call: &Call) -> impl Future<Output = Result<T, Failure<E>>> + Send {
+    fn attempt_within(
+        &self,
+        call: &Call,
+        limits: TimeLimits,
+    ) -> impl Future<Output = Result<T, Failure<E>>> + Send {
         async move {
-            match (self.run)(*call).await {
+            match (self.run)(call.within_limits(limits)).await {
                 Ok(value) => Ok(value),
                 Err(error) => Err(Failure::Operation {
                     error,

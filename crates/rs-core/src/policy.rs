@@ -1,12 +1,4 @@
-use std::{
-    future::Future,
-    ops::Deref,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-
-use pin_project_lite::pin_project;
+use std::{future::Future, ops::Deref, sync::Arc};
 
 use crate::{Call, Failure, Guard, Operation, guarded::Guarded, operation};
 
@@ -149,78 +141,22 @@ where
     }
 }
 
-/// No policy: runs the operation as it is.
-impl<T, E> Policy<T, E> for ()
-where
-    T: Send,
-    E: Send,
-{
-    #[inline]
-    fn run<O>(
-        &self,
-        call: &Call,
-        operation: &O,
-    ) -> impl Future<Output = Result<T, Failure<E>>> + Send
-    where
-        O: Operation<Output = T, Error = E>,
-    {
-        operation.attempt(call)
-    }
-}
-
-/// The policy, if there is one, else the operation as it is.
-impl<T, E, P: Policy<T, E>> Policy<T, E> for Option<P>
-where
-    T: Send,
-    E: Send,
-{
-    #[inline]
-    fn run<O>(
-        &self,
-        call: &Call,
-        operation: &O,
-    ) -> impl Future<Output = Result<T, Failure<E>>> + Send
-    where
-        O: Operation<Output = T, Error = E>,
-    {
-        match self {
-            Some(policy) => Either::With {
-                running: policy.run(call, operation),
-            },
-            None => Either::Without {
-                running: operation.attempt(call),
-            },
-        }
-    }
-}
-
-pin_project! {
-    #[project = EitherProjection]
-    enum Either<A, B> {
-        With { #[pin] running: A },
-        Without { #[pin] running: B },
-    }
-}
-
-impl<A: Future, B: Future<Output = A::Output>> Future for Either<A, B> {
-    type Output = A::Output;
-
-    #[inline(always)]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {
-        match self.project() {
-            EitherProjection::With { running } => running.poll(context),
-            EitherProjection::Without { running } => running.poll(context),
-        }
-    }
-}
-
-/// The inner part of a stack, as the operation of the outer part.
-struct Inner<'a, P, O> {
+/// The inner part of a stack, as the operation of the outer part: for policies that are made of others.
+#[derive(Debug)]
+pub struct Stacked<'a, P, O> {
     policy: &'a P,
     operation: &'a O,
 }
 
-impl<P, O> Operation for Inner<'_, P, O>
+impl<'a, P, O> Stacked<'a, P, O> {
+    /// This policy around that operation.
+    #[inline]
+    pub const fn new(policy: &'a P, operation: &'a O) -> Self {
+        Self { policy, operation }
+    }
+}
+
+impl<P, O> Operation for Stacked<'_, P, O>
 where
     O: Operation,
     P: Policy<O::Output, O::Error>,
@@ -273,7 +209,7 @@ macro_rules! policy_for_tuple {
             {
                 async move {
                     let ($outermost, $($inner,)*) = self;
-                    $(let operation = &Inner { policy: $inside_out, operation };)*
+                    $(let operation = &Stacked::new($inside_out, operation);)*
                     $outermost.run(call, operation).await
                 }
             }

@@ -209,6 +209,31 @@ impl Backoff {
             .fold(Duration::ZERO, Duration::saturating_add)
     }
 
+    /// The shortest that the first so many waits can take together.
+    #[must_use]
+    pub fn shortest_total(&self, waits: u32) -> Duration {
+        let mut plain = self.clone();
+        let (jitter, waits) = (plain.jitter, waits as usize);
+        plain.jitter = Jitter::None;
+        let total = plain
+            .delays_by(Rng::with_seed(0))
+            .take(waits)
+            .fold(Duration::ZERO, Duration::saturating_add);
+        match jitter {
+            Jitter::None => total,
+            Jitter::Equal => total / 2,
+            Jitter::Full => Duration::ZERO,
+            Jitter::Decorrelated => {
+                let first = plain
+                    .delays_by(Rng::with_seed(0))
+                    .find(|wait| !wait.is_zero());
+                let random = waits.saturating_sub(usize::from(self.at_once_first));
+                let random = u32::try_from(random).unwrap_or(u32::MAX);
+                first.unwrap_or_default().saturating_mul(random)
+            }
+        }
+    }
+
     /// Whether it makes sense.
     ///
     /// # Errors

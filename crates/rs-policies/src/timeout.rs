@@ -13,7 +13,7 @@ use std::{
 use pin_project_lite::pin_project;
 use rs_core::{
     Call, Clock, ConfigError, Deadline, Enforcement, Failure, Inspect, Name, Operation, Policy,
-    TimeScope, TimedOut, Value, config,
+    TimeLimits, TimeScope, TimedOut, Value, config,
 };
 use rs_metrics::{Observed, Surroundings};
 
@@ -215,26 +215,19 @@ impl Timeout {
         self.0.dark.load(Ordering::Relaxed)
     }
 
-    /// The call, told of this limit.
+    /// What a call is told of this limit.
     #[inline]
-    pub(crate) fn narrow(&self, call: Call) -> Call {
+    pub(crate) fn add_to(&self, limits: TimeLimits, call: &Call) -> TimeLimits {
         let limit = Duration::from_nanos(self.0.limit.load(Ordering::Relaxed));
-        if self.0.is_lenient.load(Ordering::Relaxed) != 0
-            && !self.config().enforcement.covers(&call)
+        if self.0.is_lenient.load(Ordering::Relaxed) != 0 && !self.config().enforcement.covers(call)
         {
-            return call;
+            return limits;
         }
         match self.0.scope {
-            TimeScope::Total => call.limited_to(limit),
-            TimeScope::Attempt => call.with_attempts_limited_to(limit),
-            _ => call,
+            TimeScope::Total => limits.on_call(limit),
+            TimeScope::Attempt => limits.on_attempt(limit),
+            _ => limits,
         }
-    }
-
-    /// This future, limited, for a call that was told already.
-    #[inline(always)]
-    pub(crate) fn limit<'t, F>(&'t self, call: &'t Call, running: F) -> Limited<'t, F> {
-        Limited::new(Some(self), self.0.home.around.clock(), call, running)
     }
 }
 
@@ -298,10 +291,7 @@ where
     T: Send,
     E: Send,
 {
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async fn keeps its arguments twice in its future"
-    )]
+    #[inline]
     fn run<O>(
         &self,
         call: &Call,
@@ -310,10 +300,11 @@ where
     where
         O: Operation<Output = T, Error = E>,
     {
-        async move {
-            let call = self.narrow(*call);
-            self.limit(&call, operation.attempt(&call)).await
-        }
+        let limits = self.add_to(TimeLimits::NONE, call);
+        Limited::new(
+            Limits::new(Some(self), self.0.home.around.clock(), call),
+            operation.attempt_within(call, limits),
+        )
     }
 }
 
@@ -333,11 +324,10 @@ pin_project! {
     /// A future with a limit, a deadline, both or none. It looks at the clock and sets a timer when what
     /// it limits has to wait for the first time.
     #[must_use = "futures do nothing unless polled"]
-    pub(crate) struct Limited<'t, F> {
+    pub(crate) struct Limited<'t, 'c, F> {
         #[pin]
         running: Running<F>,
-        limits: Limits<'t>,
-        set: Option<Set<'t>>,
+        limits: Limits<'t, 'c>,
     }
 }
 
@@ -349,10 +339,12 @@ pin_project! {
     }
 }
 
-struct Limits<'t> {
+/// A limit, the deadline of a call, both or none; and their timer, once they have one.
+pub(crate) struct Limits<'t, 'c> {
     timeout: Option<&'t Timeout>,
     clock: &'t Clock,
-    call: &'t Call,
+    call: &'c Call,
+    set: Option<Box<Set<'t>>>,
 }
 
 /// A timer that was set.
@@ -363,27 +355,17 @@ struct Set<'t> {
     ends: bool,
 }
 
-impl<'t, F> Limited<'t, F> {
+impl<'t, 'c, F> Limited<'t, 'c, F> {
     #[inline(always)]
-    pub(crate) const fn new(
-        timeout: Option<&'t Timeout>,
-        clock: &'t Clock,
-        call: &'t Call,
-        future: F,
-    ) -> Self {
+    pub(crate) const fn new(limits: Limits<'t, 'c>, future: F) -> Self {
         Self {
             running: Running::Yes { future },
-            limits: Limits {
-                timeout,
-                clock,
-                call,
-            },
-            set: None,
+            limits,
         }
     }
 }
 
-impl<T, E, F> Future for Limited<'_, F>
+impl<T, E, F> Future for Limited<'_, '_, F>
 where
     F: Future<Output = Result<T, Failure<E>>>,
 {
@@ -395,31 +377,52 @@ where
         let RunningProjection::Yes { future } = this.running.as_mut().project() else {
             unreachable!("polled again after it was over");
         };
-        if let Poll::Ready(result) = future.poll(context) {
-            return Poll::Ready(result);
+        // Returned as it is: a result that is taken apart is moved.
+        let mut polled = future.poll(context);
+        if polled.is_pending()
+            && let Poll::Ready(what) = this.limits.poll_over(context)
+        {
+            this.running.set(Running::No);
+            polled = Poll::Ready(Err(what.into()));
         }
-        let what = ready!(this.limits.poll_over(this.set, context));
-        this.running.set(Running::No);
-        Poll::Ready(Err(what.into()))
+        polled
     }
 }
 
-impl<'t> Limits<'t> {
+impl<'t, 'c> Limits<'t, 'c> {
+    #[inline(always)]
+    pub(crate) const fn new(
+        timeout: Option<&'t Timeout>,
+        clock: &'t Clock,
+        call: &'c Call,
+    ) -> Self {
+        Self {
+            timeout,
+            clock,
+            call,
+            set: None,
+        }
+    }
+
+    /// The deadline of the call, if it is a moment already.
+    #[inline(always)]
+    pub(crate) const fn deadline(&self) -> Option<Deadline> {
+        self.call.deadline()
+    }
+
+    /// Asked whenever what they limit has to wait: whether it has waited too long. The first time it
+    /// looks at the clock and sets the timer.
     #[inline(never)]
-    fn poll_over(
-        &mut self,
-        set: &mut Option<Set<'t>>,
-        context: &mut Context<'_>,
-    ) -> Poll<TimedOut> {
+    pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<TimedOut> {
         loop {
-            if set.is_none() {
-                *set = self.timer();
+            if self.set.is_none() {
+                self.set = self.timer().map(Box::new);
             }
-            let Some(known) = set else {
+            let Some(set) = &mut self.set else {
                 return Poll::Pending;
             };
-            ready!(known.timer.as_mut().poll(context));
-            let (what, ends) = (known.what, known.ends);
+            ready!(set.timer.as_mut().poll(context));
+            let (what, ends) = (set.what, set.ends);
             if let Some(timeout) = self.timeout {
                 timeout.0.count(what, ends);
             }
@@ -427,7 +430,7 @@ impl<'t> Limits<'t> {
                 return Poll::Ready(what);
             }
             // In the dark: from now on only the deadline holds.
-            (self.timeout, *set) = (None, None);
+            (self.timeout, self.set) = (None, None);
         }
     }
 

@@ -11,8 +11,8 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Ending, Guard, Inspect, Measure, Name, Reason, Rejection, Unit, Value,
-    label_set,
+    Call, ConfigError, Ending, Guard, Inspect, Measure, Name, Outline, Reason, Rejection, Unit,
+    Value, label_set,
 };
 use rs_metrics::{Counter, Family, Histogram, Observed, Surroundings};
 
@@ -235,8 +235,27 @@ impl Guard for Bulkhead {
     }
 
     #[inline]
+    fn enter_at_once(&self, _call: &Call) -> Option<Result<(), Rejection>> {
+        self.0.seats.try_take().then_some(Ok(()))
+    }
+
+    #[inline]
     fn leave(&self, (): (), _ending: Ending) {
         self.0.seats.give_back();
+    }
+
+    fn outline(&self) -> Outline {
+        let config = self.config();
+        let (limit, queue) = (config.limit(), config.queue());
+        let outline = Outline::of("bulkhead");
+        if queue == 0 {
+            return outline.saying(format!("{limit} at once"));
+        }
+        let wait = config.longest_wait();
+        let shown = rs_core::humane::show_duration(wait);
+        outline
+            .saying(format!("{limit} at once, {queue} wait up to {shown}"))
+            .waiting_up_to(wait)
     }
 }
 

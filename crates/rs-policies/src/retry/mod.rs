@@ -12,10 +12,11 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Failure, Fault, Inspect, Name, Operation, Policy, Value, label_set,
+    Call, ConfigError, Failure, Fault, Inspect, Name, Operation, Outcome, Policy, Value, label_set,
 };
 use rs_metrics::{Counter, Family, Histogram, Observed, Surroundings};
 
+pub(crate) use self::run::First;
 use self::run::Retried;
 use crate::{
     Budget, metrics,
@@ -189,6 +190,24 @@ impl Retry {
     #[must_use]
     pub fn ended(&self, how: RetryEnd) -> u64 {
         self.0.ends[how].value()
+    }
+}
+
+impl Retry {
+    /// Whether a first attempt that ended so is the last one.
+    #[inline]
+    pub(crate) fn is_over<T, E>(&self, result: &Result<T, Failure<E>>, outcome: Outcome) -> bool {
+        self.0.is_over(result, outcome)
+    }
+
+    /// What comes after a first attempt that failed.
+    pub(crate) async fn go_on<O: Operation>(
+        &self,
+        call: &Call,
+        operation: &O,
+        first: First<O::Output, O::Error>,
+    ) -> Result<O::Output, Failure<O::Error>> {
+        self.0.go_on(call, operation, first).await
     }
 }
 

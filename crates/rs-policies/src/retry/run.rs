@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -16,11 +16,11 @@ use crate::backoff::Delays;
 type Attempted<O> = Result<<O as Operation>::Output, Failure<<O as Operation>::Error>>;
 
 /// A first attempt that failed.
-pub(super) struct First<O: Operation> {
-    result: Attempted<O>,
-    outcome: Outcome,
+pub(crate) struct First<T, E> {
+    pub(crate) result: Result<T, Failure<E>>,
+    pub(crate) outcome: Outcome,
     /// When the call began, if it had to wait.
-    begun: Option<Instant>,
+    pub(crate) begun: Option<Instant>,
 }
 
 pin_project! {
@@ -41,7 +41,8 @@ pin_project! {
     #[project_replace = StateBefore]
     enum State<F, M, A> {
         First { #[pin] attempt: F, go_on: M },
-        Again { #[pin] going_on: A },
+        // Larger than all the rest, and rare.
+        Again { going_on: Pin<Box<A>> },
         Over,
     }
 }
@@ -57,7 +58,7 @@ impl<'r, 'c, 'o, O, F, M, A> Retried<'r, 'c, 'o, O, F, M, A> {
     ) -> Self
     where
         O: Operation,
-        M: FnOnce(First<O>) -> A,
+        M: FnOnce(First<O::Output, O::Error>) -> A,
     {
         Self {
             retry,
@@ -73,7 +74,7 @@ impl<O, F, M, A> Future for Retried<'_, '_, '_, O, F, M, A>
 where
     O: Operation,
     F: Future<Output = Attempted<O>>,
-    M: FnOnce(First<O>) -> A,
+    M: FnOnce(First<O::Output, O::Error>) -> A,
     A: Future<Output = Attempted<O>>,
 {
     type Output = Attempted<O>;
@@ -81,42 +82,77 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Attempted<O>> {
         let mut this = self.project();
-        if let StateProjection::First { attempt, .. } = this.state.as_mut().project() {
-            let Poll::Ready(result) = attempt.poll(context) else {
+        let state = this.state.as_mut().project();
+        let StateProjection::First { attempt, .. } = state else {
+            return poll_again(this.state, context);
+        };
+        // Looked at where it lies and returned as it is: a result that is taken apart is moved.
+        let mut polled = attempt.poll(context);
+        match &polled {
+            Poll::Pending => {
                 if this.begun.is_none() {
                     *this.begun = Some(this.retry.home.around.clock().now());
                 }
-                return Poll::Pending;
-            };
-            let outcome = this.operation.classify(this.call, &result);
-            if this.retry.is_over(&result, outcome) {
-                return Poll::Ready(result);
             }
-            let before = this.state.as_mut().project_replace(State::Over);
-            if let StateBefore::First { go_on, .. } = before {
-                let first = First {
-                    result,
-                    outcome,
-                    begun: *this.begun,
-                };
-                let going_on = go_on(first);
-                this.state.set(State::Again { going_on });
+            Poll::Ready(result) => {
+                let outcome = this.operation.classify(this.call, result);
+                if !this.retry.is_over(result, outcome) {
+                    polled = begin_again(this.state, polled, outcome, *this.begun, context);
+                }
             }
         }
-        let StateProjection::Again { going_on } = this.state.as_mut().project() else {
-            unreachable!("polled again after it was over");
-        };
-        let result = ready!(going_on.poll(context));
-        this.state.set(State::Over);
-        Poll::Ready(result)
+        polled
     }
+}
+
+#[cold]
+#[inline(never)]
+fn begin_again<T, E, F, M, A>(
+    mut state: Pin<&mut State<F, M, A>>,
+    polled: Poll<Result<T, Failure<E>>>,
+    outcome: Outcome,
+    begun: Option<Instant>,
+    context: &mut Context<'_>,
+) -> Poll<Result<T, Failure<E>>>
+where
+    M: FnOnce(First<T, E>) -> A,
+    A: Future<Output = Result<T, Failure<E>>>,
+{
+    if let Poll::Ready(result) = polled
+        && let StateBefore::First { go_on, .. } = state.as_mut().project_replace(State::Over)
+    {
+        let first = First {
+            result,
+            outcome,
+            begun,
+        };
+        let going_on = Box::pin(go_on(first));
+        state.set(State::Again { going_on });
+    }
+    poll_again(state, context)
+}
+
+#[cold]
+#[inline(never)]
+fn poll_again<T, F, M, A: Future<Output = T>>(
+    mut state: Pin<&mut State<F, M, A>>,
+    context: &mut Context<'_>,
+) -> Poll<T> {
+    let StateProjection::Again { going_on } = state.as_mut().project() else {
+        unreachable!("polled again after it was over");
+    };
+    let polled = going_on.as_mut().poll(context);
+    if polled.is_ready() {
+        state.set(State::Over);
+    }
+    polled
 }
 
 impl Inner {
     /// Whether a first attempt that ended so is the last one. A call that reached the dependency adds to
     /// the budget.
     #[inline]
-    fn is_over<T, E>(&self, result: &Result<T, Failure<E>>, outcome: Outcome) -> bool {
+    pub(crate) fn is_over<T, E>(&self, result: &Result<T, Failure<E>>, outcome: Outcome) -> bool {
         if let Err(Failure::Rejected(_)) = result {
             return !self.rules.get().retries_rejections();
         }
@@ -126,11 +162,11 @@ impl Inner {
         !outcome.is_failure()
     }
 
-    pub(super) async fn go_on<O: Operation>(
+    pub(crate) async fn go_on<O: Operation>(
         &self,
         call: &Call,
         operation: &O,
-        first: First<O>,
+        first: First<O::Output, O::Error>,
     ) -> Attempted<O> {
         let rules = self.rules.get();
         let clock = self.home.around.clock();
