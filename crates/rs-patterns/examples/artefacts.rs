@@ -3,10 +3,15 @@
 use rs_patterns::{
     breaker,
     metrics::{self, Catalogue},
+    policies,
 };
 
 /// The catalogue of every crate.
-static CATALOGUES: &[&Catalogue] = &[&breaker::metrics::CATALOGUE, &metrics::CATALOGUE];
+static CATALOGUES: &[&Catalogue] = &[
+    &breaker::metrics::CATALOGUE,
+    &policies::metrics::CATALOGUE,
+    &metrics::CATALOGUE,
+];
 
 const HEAD: &str = "# Metrics
 

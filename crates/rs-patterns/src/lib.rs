@@ -9,6 +9,7 @@
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
+//! | [`policies`] | `rs-policies` | `policies` | retry, budget, timeout, bulkhead, pipelines |
 //!
 //! `full` switches everything on; `serde` lets configuration be read and snapshots be written.
 //!
@@ -36,6 +37,8 @@ pub use rs_breaker as breaker;
 pub use rs_core as core;
 #[cfg(feature = "metrics")]
 pub use rs_metrics as metrics;
+#[cfg(feature = "policies")]
+pub use rs_policies as policies;
 
 #[cfg(all(doctest, feature = "full"))]
 #[doc = include_str!("../../../README.md")]

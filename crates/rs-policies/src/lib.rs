@@ -1,4 +1,153 @@
-//! Policies for calls that may fail: retry, budget, timeout, bulkhead.
+//! Retry, budget, timeout and bulkhead, and pipelines that put them into the right order, cost less than a
+//! single peer of theirs, and say beforehand what they can do to you.
+//!
+//! ```
+//! use rs_core::Policy;
+//! use rs_policies::{BulkheadConfig, Pipeline, RetryConfig};
+//! use std::time::Duration;
+//! # async fn charge() -> Result<u64, std::io::Error> { Ok(17) }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let payments = Pipeline::named("payments")
+//!     .timeout(Duration::from_secs(2))
+//!     .retry(RetryConfig::default())
+//!     .bulkhead(BulkheadConfig::of(32).with_queue(64, Duration::from_millis(200)))
+//!     .attempt_timeout(Duration::from_millis(500))
+//!     .build()?;
+//!
+//! let receipt = payments.call("charge", async |_call| charge().await).await?;
+//! assert_eq!(receipt, 17);
+//! println!("{}", payments.plan());
+//! # Ok(()) }
+//! ```
+//!
+//! The plan that it prints:
+//!
+//! ```text
+//! payments
+//!   total timeout    2s
+//!   retry            3 attempts, waits up to 1m in all, budget 20%
+//!   bulkhead         32 at once, 64 wait up to 200ms
+//!   attempt timeout  500ms
+//! at worst: 2s, 3 attempts, 1.20 times the load
+//! doubtful: retry and attempt timeout: what it ends is tried again only for calls that are safe to repeat
+//! ```
+//!
+//! A breaker goes in by `.guard(breaker)`, and so does any other [`Guard`](rs_core::Guard).
+//!
+//! # When not
+//!
+//! - A retry around something that is not safe to repeat does harm. Failures that say nothing about
+//!   whether the call took effect, such as a time limit, are repeated only where the call is
+//!   [safe to repeat](rs_core::Call::safe_to_repeat).
+//! - Retry in one place: three layers of three attempts are 27.
+//! - A bulkhead limits what runs here. What the dependency may be asked for in a second is a rate limit's
+//!   business.
+//!
+//! # The order
+//!
+//! However it is written, a pipeline is: total timeout → retry with budget → guard → bulkhead → attempt
+//! timeout → the operation. So the guard sees every attempt, a call that waits between attempts holds no
+//! place, and an attempt that hangs counts as a failure. Another order is a tuple, or a [`Stack`], which is
+//! checked like a pipeline.
+//!
+//! `build` refuses what cannot work, and names both parts:
+//!
+//! ```text
+//! pipeline `payments` cannot work: total timeout and attempt timeout: 2s inside 1s is never reached
+//! ```
+//!
+//! # Defaults
+//!
+//! | | here | Polly 8 | Resilience4j |
+//! |---|---|---|---|
+//! | attempts | 3 | 4 | 3 |
+//! | waits | 100 ms, doubling up to 10 s | 2 s, constant | 500 ms, constant |
+//! | jitter | full | none | none |
+//! | budget for further attempts | 20 % of the calls of ten seconds, at least one a second | none | none |
+//! | a server's `Retry-After` | respected, up to 30 s | by code of one's own | by code of one's own |
+//! | a refusal by a guard inside | not tried again | tried again, unless told | tried again, unless told |
+//! | a wait that would pass the deadline | not begun | begun | begun |
+//! | queue of a bulkhead | none; in order of arrival if there is one | none | none |
+//!
+//! [`RetryConfig`], [`BulkheadConfig`] and the others say it in code; with the `serde` feature a file
+//! does:
+//!
+//! ```toml
+//! [retry]
+//! attempts = 5
+//! backoff = { exponential = "1s", at_most = "8s", at_once_first = true, jitter = "equal" }
+//! total_time = "30s"
+//!
+//! [bulkhead]
+//! limit = 32
+//! queue = 64
+//! longest_wait = "200ms"
+//! enforcement = { partial = "25%" }
+//! ```
+//!
+//! # The parts
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`Pipeline`], [`Stack`], [`DynPipeline`] | policies in order; with their [`Plan`] |
+//! | [`Retry`], [`Backoff`] | tries again; how long it waits in between |
+//! | [`Budget`] | keeps further attempts to a share of the calls; shared by all that reach one dependency |
+//! | [`Timeout`] | ends what takes too long: the call, or each attempt |
+//! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
+//! | [`Chaos`] | the place where faults are injected |
+//! | [`retry_after`] | reads the header of that name |
+//!
+//! Each has a name, is a handle that clones cheaply, takes another configuration while it runs
+//! (`reconfigure`, refused whole when it is wrong), is listed in the [directory](rs_core::Directory), and
+//! lives in [`Surroundings`] that a test can replace.
+//!
+//! # What it costs
+//!
+//! A call that succeeds at once through all of it, with a breaker, reads no clock, sets no timer and
+//! allocates nothing. What is left are the few counters that must be exact: one exchange for the breaker,
+//! two for the bulkhead, one for the budget. The future of such a pipeline is half a kilobyte larger than
+//! that of the operation.
+//!
+//! # Metrics
+//!
+//! | metric | kind | labels | what it says |
+//! |---|---|---|---|
+//! | `retry_attempts_total` | counter | `retry` | attempts beyond the first |
+//! | `retry_calls_total` | counter | `retry`, `result` | calls whose first attempt failed, by what became of them |
+//! | `retry_success_rate` | gauge | `retry` | the share of these that succeeded in the end |
+//! | `retry_delay_seconds` | histogram | `retry` | waits before further attempts |
+//! | `retry_budget_balance` | gauge | `budget` | tokens that are left |
+//! | `retry_budget_withdrawn_total` | counter | `budget` | further attempts that were granted |
+//! | `retry_budget_exhausted_total` | counter | `budget` | further attempts that were not |
+//! | `timeouts_total` | counter | `timeout`, `scope` | what was ended for taking too long |
+//! | `timeout_dark_total` | counter | `timeout`, `scope` | what would have been, but for dark mode |
+//! | `bulkhead_concurrent_calls` | gauge | `bulkhead` | calls that run |
+//! | `bulkhead_limit` | gauge | `bulkhead` | calls that may |
+//! | `bulkhead_queue_size` | gauge | `bulkhead` | calls that wait |
+//! | `bulkhead_rejected_calls_total` | counter | `bulkhead`, `reason` | calls that were refused |
+//! | `bulkhead_dark_rejections_total` | counter | `bulkhead` | calls that would have been held up, but for dark mode |
+//! | `bulkhead_wait_seconds` | histogram | `bulkhead` | how long those waited that got a place |
+//!
+//! # Signals
+//!
+//! | signal | severity | words |
+//! |---|---|---|
+//! | `exhausted` (budget) | warning | is used up, 40 spent for 200 calls in 10s: failures are not tried again; at most once in ten seconds |
+//! | `reconfigured` | info | has new rules, version 2 |
+//! | `reconfiguration_refused` | warning | keeps its rules, the new ones are wrong: … |
+//! | `condition_panicked` (retry) | warning | panicked; the call is not tried again |
+//!
+//! # Cancel safety
+//!
+//! Any future here can be dropped at any await: places, permits and queue positions are given back, and
+//! guards hear that the call was cancelled.
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `serde` | configuration from files |
 mod backoff;
 mod budget;
 mod bulkhead;
@@ -18,5 +167,6 @@ pub use pipeline::{
     PlanError, Sketch, Stack, Strike,
 };
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
+/// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;
 pub use timeout::{Timeout, TimeoutConfig};

@@ -197,5 +197,6 @@ fn a_stack_of_six_parts_is_small() {
     println!("operation {alone} B, six guards around it {guards} B, a real stack {mixed} B");
     assert_eq!(alone, 64);
     assert!(guards <= 576, "{guards}");
-    assert!(mixed <= 1_024, "{mixed}");
+    // Each part that changes the call keeps a copy of its own.
+    assert!(mixed <= 1_088, "{mixed}");
 }

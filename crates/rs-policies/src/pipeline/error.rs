@@ -8,22 +8,22 @@ use super::Doubt;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// A part is configured wrongly: which, and how.
-    Part(&'static str, Box<ConfigError>),
+    /// A part is configured wrongly: the field begins with its name.
+    Part(Box<ConfigError>),
     /// Parts contradict each other; all of these do.
     Conflicts(Name, Vec<Doubt>),
 }
 
 impl PlanError {
     pub(super) fn part(name: &'static str) -> impl Fn(ConfigError) -> Self {
-        move |error| Self::Part(name, Box::new(error))
+        move |error| Self::Part(Box::new(error.in_field(name)))
     }
 
     /// The parts that contradict each other.
     #[must_use]
     pub fn conflicts(&self) -> &[Doubt] {
         match self {
-            Self::Part(..) => &[],
+            Self::Part(_) => &[],
             Self::Conflicts(_, conflicts) => conflicts,
         }
     }
@@ -32,7 +32,7 @@ impl PlanError {
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Part(part, error) => write!(f, "{part}: {error}"),
+            Self::Part(error) => write!(f, "{error}"),
             Self::Conflicts(name, conflicts) => {
                 write!(f, "pipeline `{name}` cannot work")?;
                 for (place, conflict) in conflicts.iter().enumerate() {
