@@ -95,6 +95,8 @@
 //! | [`Budget`] | keeps further attempts to a share of the calls; shared by all that reach one dependency |
 //! | [`Timeout`] | ends what takes too long: the call, or each attempt |
 //! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
+//! | [`Pipelines`] | pipelines by name, replaced while calls go on |
+//! | `Cache` | results that are kept for a time (feature `cache`) |
 //! | [`Chaos`] | the place where faults are injected |
 //! | [`retry_after`] | reads the header of that name |
 //!
@@ -128,6 +130,7 @@
 //! | `bulkhead_rejected_calls_total` | counter | `bulkhead`, `reason` | calls that were refused |
 //! | `bulkhead_dark_rejections_total` | counter | `bulkhead` | calls that would have been held up, but for dark mode |
 //! | `bulkhead_wait_seconds` | histogram | `bulkhead` | how long those waited that got a place |
+//! | `cache_lookups_total` | counter | `cache`, `result` | looks into a cache, by what they found (feature `cache`) |
 //!
 //! # Signals
 //!
@@ -148,9 +151,13 @@
 //! | feature | gives |
 //! |---|---|
 //! | `serde` | configuration from files |
+//! | `cache` | `Cache`: results that are kept for a time |
 mod backoff;
 mod budget;
 mod bulkhead;
+#[cfg(feature = "cache")]
+mod cache;
+mod manager;
 pub mod metrics;
 mod pipeline;
 mod queue;
@@ -162,6 +169,9 @@ mod timeout;
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
+#[cfg(feature = "cache")]
+pub use cache::{Cache, CacheConfig, Lookup};
+pub use manager::{NamedPipeline, Pipelines};
 pub use pipeline::{
     Chaos, Doubt, DynPipeline, Given, LimitSlot, Part, Parts, Pipeline, PipelineBuilder, Plan,
     PlanError, Sketch, Stack, Strike,

@@ -129,6 +129,14 @@ pub static BULKHEAD_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
 )
 .by(["bulkhead"]);
 
+/// Looks into a cache.
+#[cfg(feature = "cache")]
+pub static CACHE_LOOKUPS: Metric<Counter, crate::Lookup, 1> = Metric::counter(
+    "cache_lookups_total",
+    "Looks into a cache, by what they found.",
+)
+.by(["cache"]);
+
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
     "policies",
@@ -148,6 +156,8 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &BULKHEAD_REJECTED,
         &BULKHEAD_DARK,
         &BULKHEAD_WAIT,
+        #[cfg(feature = "cache")]
+        &CACHE_LOOKUPS,
     ],
 );
 

@@ -1,6 +1,8 @@
+mod blocking;
 mod config;
 mod hint;
 mod run;
+mod series;
 
 pub use config::RetryConfig;
 pub use hint::retry_after;

@@ -1,17 +1,15 @@
 //! How a call is tried, and tried again.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use pin_project_lite::pin_project;
-use rs_core::{Call, Deadline, Failure, FaultKind, Operation, Outcome, Severity, SignalKind};
+use rs_core::{Call, Failure, Operation, Outcome};
 
-use super::{Inner, RetryConfig, RetryEnd, Retrying};
-use crate::backoff::Delays;
+use super::Inner;
 
 type Attempted<O> = Result<<O as Operation>::Output, Failure<<O as Operation>::Error>>;
 
@@ -168,110 +166,20 @@ impl Inner {
         operation: &O,
         first: First<O::Output, O::Error>,
     ) -> Attempted<O> {
-        let rules = self.rules.get();
-        let clock = self.home.around.clock();
-        let mut now = clock.now();
-        let begun = first.begun.unwrap_or(now);
-        let mut call = call.begun_at(begun);
-        if let Some(total) = rules.total_time() {
-            call = call.by(Deadline::after(begun, total));
-        }
-        let mut delays = rules.backoff().delays_by(self.roll());
+        let mut series = self.series(call, first.begun);
         let (mut result, mut outcome) = (first.result, first.outcome);
-        for tried in 1.. {
-            let next = self.next(&rules, &call, tried, &result, outcome, &mut delays, now);
-            let delay = match next {
-                Ok(delay) => delay,
-                Err(end) => {
-                    self.ends[end].increment();
-                    break;
-                }
-            };
+        while let Some(delay) = series.pause(&result, outcome) {
             drop(result);
-            self.attempts.increment();
-            self.delays.record_time(delay);
             if !delay.is_zero() {
-                clock.sleep(delay).await;
+                self.home.around.clock().sleep(delay).await;
             }
-            call = call.at_attempt(call.attempt().saturating_add(1));
+            let call = series.next_call();
             result = operation.attempt(&call).await;
             outcome = operation.classify(&call, &result);
-            if !outcome.is_failure() && !matches!(result, Err(Failure::Rejected(_))) {
-                self.ends[RetryEnd::Succeeded].increment();
+            if series.is_over(&result, outcome) {
                 break;
             }
-            now = clock.now();
         }
         result
     }
-
-    /// How long to wait before the next attempt, or why there is none.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a decision needs, and no more"
-    )]
-    fn next<T, E>(
-        &self,
-        rules: &RetryConfig,
-        call: &Call,
-        tried: u32,
-        result: &Result<T, Failure<E>>,
-        outcome: Outcome,
-        delays: &mut Delays,
-        now: Instant,
-    ) -> Result<Duration, RetryEnd> {
-        let (kind, fault, hint) = match (result, outcome) {
-            (Err(Failure::Rejected(why)), _) if rules.retries_rejections() => {
-                (FaultKind::Transient, None, why.retry_after(now))
-            }
-            (_, Outcome::Failure(fault)) if fault.is_transient() => {
-                (fault.kind(), Some(fault), fault.retry_after())
-            }
-            _ => return Err(RetryEnd::Permanent),
-        };
-        let unknown = kind == FaultKind::TimedOut && !rules.repeats_timeouts();
-        if unknown && !call.is_safe_to_repeat() {
-            return Err(RetryEnd::Unsafe);
-        }
-        if tried >= rules.attempts() {
-            return Err(RetryEnd::Exhausted);
-        }
-        let delay = delays.next().ok_or(RetryEnd::Exhausted)?;
-        let delay = match hint {
-            Some(hint) => delay.max(hint.min(rules.longest_hint())),
-            None => delay,
-        };
-        if let Some(deadline) = call.deadline()
-            && !deadline.leaves(now, delay.saturating_add(rules.shortest_attempt()))
-        {
-            return Err(RetryEnd::Deadline);
-        }
-        let retrying = Retrying { call, fault, delay };
-        if !self.ask(rules, &retrying) {
-            return Err(RetryEnd::Condition);
-        }
-        match &self.budget {
-            Some(budget) if !budget.withdraw(kind) => Err(RetryEnd::Budget),
-            _ => Ok(delay),
-        }
-    }
-
-    /// What the condition says; one that panics says no.
-    fn ask(&self, rules: &RetryConfig, retrying: &Retrying<'_>) -> bool {
-        let Some(condition) = rules.condition() else {
-            return true;
-        };
-        catch_unwind(AssertUnwindSafe(|| condition(retrying))).unwrap_or_else(|_| {
-            self.home
-                .record(|| PANICKED.signal(self.home.name).during(retrying.call));
-            false
-        })
-    }
 }
-
-static PANICKED: SignalKind = SignalKind::new(
-    "retry",
-    "condition_panicked",
-    Severity::Warning,
-    "panicked; the call is not tried again",
-);
