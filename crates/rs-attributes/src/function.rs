@@ -104,6 +104,12 @@ impl Function {
         } else {
             (Shape::Blocking, output)
         };
+        if is_no_result(&declared) {
+            return Err(Error::new_spanned(
+                &declared,
+                format!("a call under `#[{keyword}]` may fail: return a `Result`"),
+            ));
+        }
         let returns = Returns::of(declared);
         returns.rewrite(&mut item.block);
         let params = params(&mut item);
@@ -166,6 +172,22 @@ fn item_fn(tokens: TokenStream, keyword: &Ident) -> Result<ItemFn> {
         Item::Enum(item) => Err(refuse(&item.ident, "an enum")),
         Item::Mod(item) => Err(refuse(&item.ident, "a module")),
         other => Err(refuse(&other, "this")),
+    }
+}
+
+/// Whether it can be seen that this is no result; behind an alias it cannot.
+fn is_no_result(ty: &Type) -> bool {
+    const OTHERS: &[&str] = &[
+        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32",
+        "i64", "i128", "isize", "f32", "f64", "String", "Vec", "Option", "Box", "Arc", "Pin",
+    ];
+    match ty {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.is_some_and(|last| OTHERS.iter().any(|other| last.ident == other))
+        }
+        Type::Tuple(_) | Type::Reference(_) | Type::ImplTrait(_) | Type::Array(_) => true,
+        _ => false,
     }
 }
 

@@ -177,11 +177,11 @@ const fn is_literal(value: &Expr) -> bool {
 }
 
 /// A policy that stands elsewhere goes by its own rules.
-fn elsewhere<C>(args: &Args, policy: Expr) -> Result<Given<C>> {
+fn elsewhere<C>(args: &Args, policy: Expr, takes: &str) -> Result<Given<C>> {
     match &policy {
         Expr::Lit(_) => Err(Error::new(
             policy.span(),
-            format!("`#[{}]` does not take this", args.keyword),
+            format!("`#[{}]` takes {takes}", args.keyword),
         )),
         _ => Ok(Given::Elsewhere(policy)),
     }
@@ -189,7 +189,10 @@ fn elsewhere<C>(args: &Args, policy: Expr) -> Result<Given<C>> {
 
 fn retry(args: &mut Args) -> Result<Given<Retry>> {
     let first = match args.first() {
-        Some(policy) if !is_number(&policy) => return elsewhere(args, policy),
+        Some(policy) if !is_number(&policy) => {
+            let takes = "a number of attempts, a retry such as `self.retry`, or rules such as `attempts = 3`";
+            return elsewhere(args, policy, takes);
+        }
         other => other,
     };
     let attempts = match first {
@@ -228,7 +231,10 @@ fn retry(args: &mut Args) -> Result<Given<Retry>> {
 fn timeout(args: &mut Args) -> Result<Given<Timeout>> {
     let limit = match args.first() {
         Some(first) if is_literal(&first) => Some(Time::of("limit", &first, LIMIT)?),
-        Some(policy) => return elsewhere(args, policy),
+        Some(policy) => {
+            let takes = "a time such as \"5s\", or a timeout such as `self.timeout`";
+            return elsewhere(args, policy, takes);
+        }
         None => args.time("limit", LIMIT)?,
     };
     let limit = limit
@@ -242,7 +248,10 @@ fn timeout(args: &mut Args) -> Result<Given<Timeout>> {
 fn bulkhead(args: &mut Args) -> Result<Given<Bulkhead>> {
     let limit = match args.first() {
         Some(number) if is_number(&number) => Some(count("limit", &number, PLACES)?),
-        Some(policy) => return elsewhere(args, policy),
+        Some(policy) => {
+            let takes = "a number of places, or a bulkhead such as `self.bulkhead`";
+            return elsewhere(args, policy, takes);
+        }
         None => args.count("limit", PLACES)?,
     };
     let limit = limit.ok_or_else(|| {
@@ -290,7 +299,8 @@ fn cached(args: &mut Args) -> Result<Cached> {
     let time = match args.first() {
         Some(first) if is_literal(&first) => Some(Time::of("time", &first, LIMIT)?),
         Some(cache) => {
-            let cache = elsewhere(args, cache)?;
+            let takes = "a time such as \"300s\", or a cache such as `self.cache`";
+            let cache = elsewhere(args, cache, takes)?;
             return Ok(Cached { key, cache });
         }
         None => args.time("time", LIMIT)?,

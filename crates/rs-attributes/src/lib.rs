@@ -15,9 +15,13 @@ use syn::Error;
 
 fn attribute(keyword: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let keyword = Ident::new(keyword, Span::call_site());
-    let mut function = match Function::parse(item.into(), &keyword) {
+    let mut function = match Function::parse(item.clone().into(), &keyword) {
         Ok(function) => function,
-        Err(error) => return error.into_compile_error().into(),
+        Err(error) => {
+            let mut written = TokenStream::from(error.into_compile_error());
+            written.extend(item);
+            return written;
+        }
     };
     let expanded = Stack::collect(keyword.clone(), arguments.into(), &mut function)
         .and_then(|stack| expand::expand(&keyword, &function, &stack));

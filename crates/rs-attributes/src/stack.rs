@@ -19,6 +19,8 @@ pub(crate) struct Stack {
     pub(crate) inner: Vec<Layer>,
     pub(crate) classify: Option<Expr>,
     pub(crate) safe_to_repeat: bool,
+    /// The attributes that were taken off the function.
+    pub(crate) taken: Vec<syn::Path>,
 }
 
 impl Stack {
@@ -32,29 +34,30 @@ impl Stack {
         let first = parse(keyword, arguments)?;
         let mut layers = vec![first];
         let mut errors: Option<Error> = None;
-        let mut kept = Vec::new();
+        let (mut kept, mut taken) = (Vec::new(), Vec::new());
         for attribute in std::mem::take(&mut function.item.attrs) {
-            let read = match keyword_of(&attribute) {
-                Some(keyword) => read(keyword, &attribute).map(Some),
-                None => refuse_hidden(&attribute).map(|()| None),
+            // The compiler has resolved each `cfg_attr` before.
+            let Some(keyword) = keyword_of(&attribute) else {
+                kept.push(attribute);
+                continue;
             };
-            match read {
-                Ok(Some(layer)) => layers.push(layer),
-                Ok(None) => kept.push(attribute),
+            match read(keyword, &attribute) {
+                Ok(layer) => layers.push(layer),
                 Err(error) => match &mut errors {
                     Some(errors) => errors.combine(error),
                     None => errors = Some(error),
                 },
             }
+            taken.push(attribute.path().clone());
         }
         function.item.attrs = kept;
         match errors {
             Some(errors) => Err(errors),
-            None => Self::of(layers, function),
+            None => Self::of(layers, taken, function),
         }
     }
 
-    fn of(mut layers: Vec<Layer>, function: &Function) -> Result<Self> {
+    fn of(mut layers: Vec<Layer>, taken: Vec<syn::Path>, function: &Function) -> Result<Self> {
         let umbrella = layers.iter_mut().find_map(|layer| layer.umbrella.take());
         let safe_to_repeat = layers.iter().any(|layer| layer.safe_to_repeat);
         let mut classify: Option<Expr> = None;
@@ -79,6 +82,7 @@ impl Stack {
             inner,
             classify,
             safe_to_repeat,
+            taken,
         };
         if function.is_async()
             && let Some(again) = stack.inner.iter().find(|layer| layer.repeats())
@@ -131,25 +135,6 @@ fn read(keyword: Ident, attribute: &Attribute) -> Result<Layer> {
         Meta::NameValue(pair) => Err(Error::new_spanned(
             &pair.value,
             format!("write `#[{keyword}(…)]`"),
-        )),
-    }
-}
-
-/// An attribute that may or may not be there is not seen here, and would come to lie around all.
-fn refuse_hidden(attribute: &Attribute) -> Result<()> {
-    if !attribute.path().is_ident("cfg_attr") {
-        return Ok(());
-    }
-    let words = attribute.meta.to_token_stream().to_string();
-    let mut words = words.split(|c: char| !c.is_alphanumeric() && c != '_');
-    match words.find(|word| KEYWORDS.contains(word)) {
-        None => Ok(()),
-        Some(word) => Err(Error::new_spanned(
-            attribute,
-            format!(
-                "`{word}` would come to lie around the attributes above, though it stands below them: write \
-                 this `cfg_attr` above all of them"
-            ),
         )),
     }
 }

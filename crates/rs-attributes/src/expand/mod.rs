@@ -38,7 +38,27 @@ pub(crate) fn expand(keyword: &Ident, function: &Function, stack: &Stack) -> Res
     let result = outer::around(&context, inner)?;
     let call = context.begin();
     let returned = context.returned(result);
-    Ok(quote!(#call #returned))
+    let taken = &stack.taken;
+    // Else the compiler would not know that these names are used.
+    Ok(quote! {
+        #(
+            #[allow(unused_imports, reason = "the attribute was taken off by the one above")]
+            use #taken as _;
+        )*
+        #call
+        #returned
+    })
+}
+
+/// The same tokens, at this place: what is wrong with them is said there.
+fn at(tokens: &TokenStream, span: Span) -> TokenStream {
+    let tokens = tokens.clone().into_iter();
+    tokens
+        .map(|mut token| {
+            token.set_span(span.located_at(span).resolved_at(token.span()));
+            token
+        })
+        .collect()
 }
 
 /// A variable that the user's code cannot see.
@@ -70,9 +90,8 @@ impl Context<'_> {
         if self.function.returns.failure {
             return result;
         }
-        let core = &self.core;
         let span = self.function.returns.declared.span();
-        let span = span.resolved_at(Span::mixed_site());
+        let core = at(&self.core, span);
         let flatten = quote_spanned!(span=> #core::Failure::flatten);
         quote!(::core::result::Result::map_err(#result, #flatten))
     }
@@ -98,10 +117,12 @@ impl Context<'_> {
         let unpacked = self.function.params.iter().map(|param| {
             let name = &param.name;
             let call = match param.kind {
-                Kind::Call { by_reference: true } => Some(quote!(let #name = &#attempt;)),
+                Kind::Call { by_reference: true } => {
+                    Some(quote!(let #name = &#attempt; let _ = #name;))
+                }
                 Kind::Call {
                     by_reference: false,
-                } => Some(quote!(let #name = #attempt;)),
+                } => Some(quote!(let #name = #attempt; let _ = &#name;)),
                 _ => None,
             };
             let unpacked = param.unpack();
@@ -113,14 +134,18 @@ impl Context<'_> {
 
     /// A copy of each parameter that the body may use up.
     fn copies(&self) -> TokenStream {
-        let core = &self.core;
         let copies = self.used_up().map(|param| {
-            let name = &param.name;
-            let span = param.ty.span().resolved_at(Span::mixed_site());
-            let copied = quote_spanned!(span=> #core::PerAttempt::for_attempt(&#name));
+            let (name, copied) = (&param.name, self.copied(param));
             quote!(let #name = #copied;)
         });
         quote!(#(#copies)*)
+    }
+
+    /// A copy of this parameter; where that cannot be, the error is at its type.
+    fn copied(&self, param: &Param) -> TokenStream {
+        let (name, span) = (&param.name, param.ty.span());
+        let core = at(&self.core, span);
+        quote_spanned!(span=> #core::PerAttempt::for_attempt(&#name))
     }
 
     fn used_up(&self) -> impl Iterator<Item = &Param> {

@@ -1,6 +1,6 @@
 //! Fallbacks and caches: what is around the call.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{LitStr, Result, Type, spanned::Spanned};
 
@@ -46,7 +46,7 @@ fn or_else(
                 match param.kind {
                     Kind::Plain(Own::Value) => {
                         let kept = local(&format!("kept{place}_{name}"));
-                        let copied = copied(context, param);
+                        let copied = context.copied(param);
                         before.extend(quote!(let #kept = #copied;));
                         quote!(#kept)
                     }
@@ -54,9 +54,10 @@ fn or_else(
                 }
             });
             let arguments: Vec<TokenStream> = arguments.collect();
-            let called = quote!(#function(#(#arguments,)* #failure));
+            let span = function.span();
+            let called = quote_spanned!(span=> #function(#(#arguments,)* #failure));
             context.as_failure(match context.function.is_async() {
-                true => quote!(#called.await),
+                true => quote_spanned!(span=> #called.await),
                 false => called,
             })
         }
@@ -86,12 +87,6 @@ fn or_else(
             #result => #result,
         }
     }}
-}
-
-fn copied(context: &Context<'_>, param: &Param) -> TokenStream {
-    let (core, name) = (&context.core, &param.name);
-    let span = param.ty.span().resolved_at(Span::mixed_site());
-    quote_spanned!(span=> #core::PerAttempt::for_attempt(&#name))
 }
 
 fn remembered(
@@ -175,7 +170,7 @@ fn key(context: &Context<'_>) -> TokenStream {
         let name = &param.name;
         match param.own() {
             Own::Reference => quote!(::std::borrow::ToOwned::to_owned(#name)),
-            _ => copied(context, param),
+            _ => context.copied(param),
         }
     });
     let parts: Vec<TokenStream> = parts.collect();

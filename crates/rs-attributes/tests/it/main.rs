@@ -1,3 +1,10 @@
 //! What `rs-attributes` promises, through what people write.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod blocking;
+mod cached;
+mod hygiene;
+mod methods;
+mod params;
+mod refused;
 mod single;
+mod stacked;
