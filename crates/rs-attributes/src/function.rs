@@ -3,11 +3,11 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::{
-    Block, Error, Expr, ExprAsync, FnArg, GenericArgument, Item, ItemFn, Pat, PatIdent,
-    PathArguments, Receiver, ReceiverKind, Result, ReturnType, Stmt, TraitItem, Type,
+    Block, Error, Expr, ExprAsync, ExprLet, FnArg, GenericArgument, Item, ItemFn, Local, Pat,
+    PatIdent, PathArguments, Receiver, ReceiverKind, Result, ReturnType, Stmt, TraitItem, Type,
     TypeParamBound, parse_quote,
     spanned::Spanned,
-    visit_mut::{VisitMut, visit_type_mut},
+    visit_mut::{VisitMut, visit_expr_let_mut, visit_local_mut, visit_type_mut},
 };
 
 pub(crate) struct Function {
@@ -284,51 +284,62 @@ impl Returns {
         argument(&self.declared, "Result")
     }
 
-    /// `async_trait` says in the body what the function returns; where that is a `Failure`, the body gives
-    /// what is inside of it.
+    /// Macros that were here before, such as `async_trait` and `tracing::instrument`, have written into the
+    /// body what the function returns. Where that is a `Failure`, the body gives what is inside of it.
     fn rewrite(&self, block: &mut Block) {
-        struct Replace {
-            from: String,
-            to: Type,
-        }
-        impl VisitMut for Replace {
-            fn visit_type_mut(&mut self, ty: &mut Type) {
-                if ty.to_token_stream().to_string() == self.from {
-                    *ty = self.to.clone();
-                } else {
-                    visit_type_mut(self, ty);
-                }
-            }
-        }
         if !self.failure {
             return;
         }
         let mut declared = self.declared.clone();
         Underscores.visit_type_mut(&mut declared);
-        let mut replace = Replace {
-            from: declared.to_token_stream().to_string(),
-            to: self.body.clone(),
+        let mut written = Written {
+            declared: declared.to_token_stream().to_string(),
+            body: self.body.clone(),
         };
-        for statement in &mut block.stmts {
-            match statement {
-                Stmt::Local(local) if is_return_value(&local.pat) => {
-                    replace.visit_pat_mut(&mut local.pat);
-                }
-                Stmt::Expr(Expr::If(condition), _) => {
-                    if let Expr::Let(binding) = &mut *condition.cond
-                        && binding.pat.to_token_stream().to_string().contains("__ret")
-                    {
-                        replace.visit_expr_mut(&mut binding.expr);
-                    }
-                }
-                _ => {}
-            }
+        written.visit_block_mut(block);
+    }
+}
+
+/// The variables of macros, whose names begin with two underscores, that have the type of the function.
+struct Written {
+    declared: String,
+    body: Type,
+}
+
+impl Written {
+    fn replace(&self, ty: &mut Type) {
+        if ty.to_token_stream().to_string() == self.declared {
+            *ty = self.body.clone();
         }
     }
 }
 
-fn is_return_value(pat: &Pat) -> bool {
-    matches!(pat, Pat::Type(typed) if matches!(&*typed.pat, Pat::Ident(name) if name.ident == "__ret"))
+impl VisitMut for Written {
+    /// `let __ret: Result<T, Failure<E>> = …;`
+    fn visit_local_mut(&mut self, local: &mut Local) {
+        if let Pat::Type(typed) = &mut local.pat
+            && matches!(&*typed.pat, Pat::Ident(name) if is_of_a_macro(&name.ident))
+        {
+            self.replace(&mut typed.ty);
+        }
+        visit_local_mut(self, local);
+    }
+
+    /// `if let Some(__ret) = None::<Result<T, Failure<E>>>`
+    fn visit_expr_let_mut(&mut self, binding: &mut ExprLet) {
+        if let (Pat::TupleStruct(some), Expr::Path(none)) = (&*binding.pat, &mut *binding.expr)
+            && matches!(some.elems.first(), Some(Pat::Ident(name)) if is_of_a_macro(&name.ident))
+            && let Some(last) = none.path.segments.last_mut()
+            && let PathArguments::AngleBracketed(arguments) = &mut last.arguments
+        {
+            types_mut(arguments).for_each(|ty| self.replace(ty));
+        }
+        visit_expr_let_mut(self, binding);
+    }
+}
+
+fn is_of_a_macro(name: &Ident) -> bool {
+    name.to_string().starts_with("__")
 }
 
 /// `E` of `Result<T, Failure<E>>`.

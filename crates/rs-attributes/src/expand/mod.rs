@@ -136,7 +136,7 @@ impl Context<'_> {
     fn copies(&self) -> TokenStream {
         let copies = self.used_up().map(|param| {
             let (name, copied) = (&param.name, self.copied(param));
-            quote!(let #name = #copied;)
+            quote!(let #name = #copied; let _ = &#name;)
         });
         quote!(#(#copies)*)
     }

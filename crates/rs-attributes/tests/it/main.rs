@@ -3,6 +3,8 @@
 mod blocking;
 mod cached;
 mod hygiene;
+mod instrumented;
+mod limits;
 mod methods;
 mod params;
 mod refused;
