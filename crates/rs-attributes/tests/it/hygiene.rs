@@ -66,8 +66,12 @@ async fn locals(
     let __attempt = u32::from(attempt);
     let failure = u32::from(result);
     // Its own labels and returns.
-    'out: loop {
-        break 'out;
+    'out: for number in 0..call {
+        for other in 0..call {
+            if number + other > 9 {
+                break 'out;
+            }
+        }
     }
     if failure == 100 {
         return Err(BankError("early"));
@@ -75,7 +79,7 @@ async fn locals(
     Ok(__call + __operation + __policy + __attempt + failure)
 }
 
-#[fallback(|failure| { let result = failure; drop(result); Ok(__kept + answers) })]
+#[fallback(|failure| { let result = failure.operation().map(|_| answers); Ok(__kept + result.unwrap()) })]
 async fn in_closures(__kept: u8, answers: u8) -> Result<u8, Failure<BankError>> {
     Err(BankError("bad"))
 }
@@ -93,6 +97,21 @@ pub(crate) async fn attributes_stay() -> Answer<()> {
     Ok(())
 }
 
+/// As a crate that gives the others names of its own.
+mod house {
+    pub(super) mod all {
+        pub(in super::super) use rs_breaker as breaker;
+        pub(in super::super) use rs_core as core;
+        pub(in super::super) use rs_policies as policies;
+    }
+}
+
+#[timeout("1s", crate = house::all)]
+#[circuit_breaker("hygiene")]
+async fn under_other_names() -> Answer<u8> {
+    Ok(4)
+}
+
 #[tokio::test]
 async fn names_do_not_meet() {
     let breaker = breaker_of(9);
@@ -102,4 +121,5 @@ async fn names_do_not_meet() {
     assert_eq!(in_closures(1, 2).await.ok(), Some(3));
     assert_eq!(r#type("four").await.unwrap(), 4);
     attributes_stay().await.unwrap();
+    assert_eq!(under_other_names().await.unwrap(), 4);
 }

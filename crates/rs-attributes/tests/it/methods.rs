@@ -191,6 +191,7 @@ impl<C: Display + Send + Sync> InTrait for Bank<'_, C> {
 }
 
 #[retry(attempts = 2, constant = "0")]
+#[expect(clippy::manual_async_fn, reason = "it is what is tested")]
 fn returns_a_future(
     tries: &AtomicU32,
 ) -> impl Future<Output = Result<u32, Failure<BankError>>> + Send {
