@@ -81,7 +81,7 @@
 //!
 //! A function has no place for state, so there are three, and the attribute shows which:
 //!
-//! - **An expression** is the policy: a field, a parameter, a `static`. `#[retry(self.retry)]` is the way for
+//! - **An expression** is the policy: a field, a parameter that is a reference, a `static`. `#[retry(self.retry)]` is the way for
 //!   objects that are tested: each test makes its own, in [`Surroundings`](https://docs.rs/rs-metrics)
 //!   of its own.
 //! - **A name in quotes** is looked up where such names are kept: `#[circuit_breaker("bank")]` in the
@@ -111,8 +111,8 @@
 //!   and the body sees each attempt's own. Without one, the call is named after the function.
 //! - `safe_to_repeat` says that the call may be made twice; else a retry does not repeat what a time limit
 //!   ended.
-//! - A fallback function takes what the function takes, and then the failure; it is async if the function is.
-//!   A closure takes the failure, and may `.await`.
+//! - A fallback function takes what the function takes, values cloned, and then the failure; it is async if
+//!   the function is. A closure takes the failure, and may `.await`.
 //! - `#[cached]` is keyed by all parameters but `self` and the call. Methods and generic functions name a
 //!   `rs_policies::Cache`, and with it they may say `key = …`.
 //!

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod blocking;
 mod cached;
+mod cost;
 mod hygiene;
 mod instrumented;
 mod limits;

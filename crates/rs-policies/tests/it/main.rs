@@ -1,4 +1,8 @@
 //! What `rs-policies` promises, through its public items only.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod blocking;
+#[cfg(feature = "cache")]
+mod cache;
+mod named;
 mod pipeline;
