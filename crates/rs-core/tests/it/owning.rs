@@ -72,11 +72,8 @@ async fn its_classifier_is_asked_and_contained() {
         Outcome::TRANSIENT,
         "it panicked"
     );
-    let told = FlightRecorder::global().recent(16);
-    assert!(
-        told.iter()
-            .any(|signal| signal.to_string().contains("somebody who tests"))
-    );
+    let told = FlightRecorder::global().log(16).to_string();
+    assert!(told.contains("somebody who tests"), "{told}");
     let refused = Err(REASON.reject(Name::of("any")).into());
     assert_eq!(operation.classify(&call, &refused), Outcome::Ignored);
     assert_eq!(asked.load(Relaxed), 2, "it is not asked about refusals");
