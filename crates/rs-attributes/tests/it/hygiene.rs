@@ -84,6 +84,38 @@ async fn in_closures(__kept: u8, answers: u8) -> Result<u8, Failure<BankError>> 
     Err(BankError("bad"))
 }
 
+/// Named as the macro's own variables are.
+#[fallback(|why| why.operation().map(|_| __failure + __result + __answers).ok_or(why))]
+#[retry(attempts = 2, constant = "0", classify = |_: Result<&u8, &BankError>| __judge())]
+#[timeout("1s")]
+async fn the_same_names(
+    __attempt: u8,
+    __call: u8,
+    __failure: u8,
+    __result: u8,
+    __answers: u8,
+) -> Result<u8, Failure<BankError>> {
+    match __attempt + __call {
+        0 => Err(BankError("bad")),
+        sum => Ok(sum),
+    }
+}
+
+fn __judge() -> rs_core::Outcome {
+    rs_core::Outcome::PERMANENT
+}
+
+#[retry(attempts = 2, constant = "0")]
+#[circuit_breaker("hygiene")]
+fn the_same_names_blocking(
+    __attempt: u8,
+    __call: u8,
+    __permit: u8,
+    __result: u8,
+) -> Result<u8, Failure<BankError>> {
+    Ok(__attempt + __call + __permit + __result)
+}
+
 /// `r#` is no part of the name.
 #[bulkhead(4)]
 async fn r#type(r#match: &str) -> Answer<usize> {
@@ -119,6 +151,9 @@ async fn names_do_not_meet() {
     assert_eq!(locals(&breaker, 1, 2, 3, 4, 5).await.ok(), Some(15));
     assert!(locals(&breaker, 1, 2, 3, 100, 5).await.is_err());
     assert_eq!(in_closures(1, 2).await.ok(), Some(3));
+    assert_eq!(the_same_names(1, 2, 0, 0, 0).await.ok(), Some(3));
+    assert_eq!(the_same_names(0, 0, 1, 2, 3).await.ok(), Some(6));
+    assert_eq!(the_same_names_blocking(1, 2, 3, 4).ok(), Some(10));
     assert_eq!(r#type("four").await.unwrap(), 4);
     attributes_stay().await.unwrap();
     assert_eq!(under_other_names().await.unwrap(), 4);

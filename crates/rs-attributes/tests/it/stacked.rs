@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use rs_attributes::{bulkhead, circuit_breaker, fallback, retry, timeout};
+use rs_attributes::{bulkhead, circuit_breaker, fallback, resilient, retry, timeout};
 use rs_breaker::Breaker;
-use rs_core::{Call, Failure, Guard, Outcome};
+use rs_core::{Call, Failure, Guard, Outcome, TimeScope};
 use rs_metrics::Surroundings;
-use rs_policies::{Bulkhead, BulkheadConfig, Retry, RetryConfig};
+use rs_policies::{Bulkhead, BulkheadConfig, Pipeline, Retry, RetryConfig};
 
 use crate::single::{BankError, breaker_of, pause};
 
@@ -84,6 +84,36 @@ async fn a_limit_below_a_retry_is_on_each_attempt() {
         4,
         "three of 300 ms, and one that was cut short"
     );
+}
+
+#[retry(attempts = 2, constant = "0")]
+#[timeout("1s")]
+async fn below_a_retry() -> Result<(), Failure<BankError>> {
+    std::future::pending().await
+}
+
+#[resilient(pipeline)]
+#[timeout("1s")]
+async fn below_a_pipeline(pipeline: &Pipeline) -> Result<(), Failure<BankError>> {
+    std::future::pending().await
+}
+
+#[circuit_breaker("stacked")]
+#[timeout("1s")]
+async fn below_a_breaker() -> Result<(), Failure<BankError>> {
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_limit_is_on_depends_on_what_is_around() {
+    let scope = |result: Result<(), Failure<BankError>>| match result.unwrap_err() {
+        Failure::TimedOut(limit) => limit.scope(),
+        other => unreachable!("{other:?}"),
+    };
+    assert_eq!(scope(below_a_retry().await), TimeScope::Attempt);
+    let pipeline = Pipeline::named("stacked").build().unwrap();
+    assert_eq!(scope(below_a_pipeline(&pipeline).await), TimeScope::Attempt);
+    assert_eq!(scope(below_a_breaker().await), TimeScope::Total);
 }
 
 #[fallback(value = 0)]
