@@ -2,7 +2,7 @@
 //! functions that make the calls.
 //!
 //! ```
-//! use rs_attributes::{circuit_breaker, fallback, retry, timeout};
+//! use rs_attributes::{circuit_breaker, retry, timeout};
 //! use rs_core::Failure;
 //! # struct Bank;
 //! # #[derive(Debug)] struct BankError;
@@ -87,7 +87,7 @@
 //! - **A name in quotes** is looked up where such names are kept: `#[circuit_breaker("bank")]` in the
 //!   `BreakerRegistry` of the process, `#[resilient("payments")]` in its `Pipelines`. `in = self.breakers`
 //!   looks into another one, at each call. A pipeline may be registered later, and replaced while calls go on;
-//!   while there is none, calls are refused: `pipeline `payments` refused the call: not_registered`.
+//!   while there is none, calls are refused as `not_registered`.
 //! - **Rules** make a policy of the function's own when it is first called, in the surroundings of the
 //!   process (`Surroundings::install` sets those), by the name `module::function` or `name = "…"`. It is
 //!   listed in the directory and can be reconfigured there. Generic functions have one for all types; two
