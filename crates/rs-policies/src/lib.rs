@@ -95,6 +95,7 @@
 //! | [`Budget`] | keeps further attempts to a share of the calls; shared by all that reach one dependency |
 //! | [`Timeout`] | ends what takes too long: the call, or each attempt |
 //! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
+//! | `PolicyLayer` | any policy for tower |
 //! | [`Chaos`] | the place where faults are injected |
 //! | [`retry_after`] | reads the header of that name |
 //!
@@ -148,6 +149,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `serde` | configuration from files |
+//! | `tower` | `PolicyLayer`: any policy as a layer |
 mod backoff;
 mod budget;
 mod bulkhead;
@@ -158,6 +160,8 @@ mod retry;
 mod rules;
 mod sync;
 mod timeout;
+#[cfg(feature = "tower")]
+mod tower;
 
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
@@ -170,3 +174,5 @@ pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;
 pub use timeout::{Timeout, TimeoutConfig};
+#[cfg(feature = "tower")]
+pub use tower::{ByClone, PolicyLayer, PolicyService, Repeat};
