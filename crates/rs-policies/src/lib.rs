@@ -97,7 +97,7 @@
 //! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
 //! | `PolicyLayer` | any policy for tower |
 //! | [`Chaos`] | the place where faults are injected |
-//! | [`retry_after`] | reads the header of that name |
+//! | [`retry_after`], [`DeadlineHeader`] | what stands in headers: how long to wait, how much time is left |
 //!
 //! Each has a name, is a handle that clones cheaply, takes another configuration while it runs
 //! (`reconfigure`, refused whole when it is wrong), is listed in the [directory](rs_core::Directory), and
@@ -153,6 +153,7 @@
 mod backoff;
 mod budget;
 mod bulkhead;
+mod deadline;
 pub mod metrics;
 mod pipeline;
 mod queue;
@@ -166,6 +167,7 @@ mod tower;
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
+pub use deadline::DeadlineHeader;
 pub use pipeline::{
     Chaos, Doubt, DynPipeline, Given, LimitSlot, Part, Parts, Pipeline, PipelineBuilder, Plan,
     PlanError, Sketch, Stack, Strike,
