@@ -276,7 +276,9 @@ impl<'r> Plan<'r> {
             .rules
             .total_time()
             .is_none_or(|total| elapsed.saturating_add(delay) <= total);
-        let least = delay.saturating_add(self.rules.shortest_attempt());
+        // Nothing can be done in no time.
+        let shortest = self.rules.shortest_attempt().max(Duration::from_nanos(1));
+        let least = delay.saturating_add(shortest);
         begins
             && call
                 .deadline()

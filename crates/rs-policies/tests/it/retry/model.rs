@@ -143,11 +143,10 @@ impl Plan {
                 self.wait
             };
             let next = now + wait.max(asked);
-            let late = deadline.is_some_and(|end| now >= end || next + self.shortest > end);
+            let late = deadline.is_some_and(|end| next + self.shortest.max(1) > end);
             if late || self.total.is_some_and(|total| next > total) {
                 return (begun, Some(RetryEnd::Deadline));
             }
-            // Counted from when the clock was first moved, every moment is one of the clock's.
             now = next;
         }
         unreachable!("it ends")
