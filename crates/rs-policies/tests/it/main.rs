@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod backoff;
+mod budget;
+mod herd;
 mod retry;
 mod support;
