@@ -6,3 +6,4 @@ mod budget;
 mod herd;
 mod retry;
 mod support;
+mod timeout;
