@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pin_project_lite::pin_project;
@@ -358,6 +358,8 @@ struct Limits<'t> {
 /// A timer that was set.
 struct Set<'t> {
     timer: Timer<'t>,
+    /// When what is limited first had to wait.
+    begun: Instant,
     what: TimedOut,
     /// Whether it ends the call, or is only counted.
     ends: bool,
@@ -396,6 +398,11 @@ where
             unreachable!("polled again after it was over");
         };
         if let Poll::Ready(result) = future.poll(context) {
+            if let (Err(Failure::TimedOut(what)), Some(set)) = (&result, &*this.set)
+                && this.limits.ended(*what, set)
+            {
+                return Poll::Ready(Err(set.what.into()));
+            }
             return Poll::Ready(result);
         }
         let what = ready!(this.limits.poll_over(this.set, context));
@@ -413,43 +420,69 @@ impl<'t> Limits<'t> {
     ) -> Poll<TimedOut> {
         loop {
             if set.is_none() {
-                *set = self.timer();
+                *set = self.timer(self.clock.now());
             }
             let Some(known) = set else {
                 return Poll::Pending;
             };
             ready!(known.timer.as_mut().poll(context));
-            let (what, ends) = (known.what, known.ends);
+            let (begun, what, ends) = (known.begun, known.what, known.ends);
             if let Some(timeout) = self.timeout {
                 timeout.0.count(what, ends);
             }
             if ends {
                 return Poll::Ready(what);
             }
-            // In the dark: from now on only the deadline holds.
-            (self.timeout, *set) = (None, None);
+            // In the dark: from now on only what the call brought holds.
+            self.timeout = None;
+            *set = self.timer(begun);
+            if set.is_none() {
+                return Poll::Pending;
+            }
         }
     }
 
-    /// For whatever comes first, if anything limits it.
-    fn timer(&self) -> Option<Set<'t>> {
-        let (clock, now) = (self.clock, self.clock.now());
+    /// For whatever comes first after this moment, if anything limits it.
+    fn timer(&self, begun: Instant) -> Option<Set<'t>> {
         let of_timeout = self.timeout.map(|timeout| {
             let limit = Duration::from_nanos(timeout.0.limit.load(Ordering::Relaxed));
             let what = TimedOut::new(timeout.0.scope, limit);
-            (limit, what, timeout.config().enforcement.covers(self.call))
+            (what, timeout.config().enforcement.covers(self.call))
         });
-        let of_call = self.call.deadline().map(|deadline| {
-            let left = deadline.remaining(now);
-            (left, TimedOut::new(TimeScope::Deadline, left), true)
-        });
+        let deadline = self.call.deadline().map(|at| at.remaining(begun));
+        let of_call = [deadline, self.call.limit()].into_iter().flatten();
+        let of_call = of_call.map(|left| (TimedOut::new(TimeScope::Deadline, left), true));
         let first = of_timeout.into_iter().chain(of_call);
-        let (time, what, ends) = first.min_by_key(|(time, ..)| *time)?;
-        let moment = Deadline::after(now, time).moment();
+        let (what, ends) = first.min_by_key(|(what, _)| what.limit())?;
+        let moment = Deadline::after(begun, what.limit()).moment();
         Some(Set {
-            timer: Box::pin(clock.sleep_until(moment)),
+            timer: Box::pin(self.clock.sleep_until(moment)),
+            begun,
             what,
             ends,
         })
     }
+
+    /// Whether what ended for a deadline ended for this limit. What is inside is told of the limit, sees a
+    /// deadline in it, and may be the first to notice that it has passed.
+    #[cold]
+    fn ended(&self, what: TimedOut, set: &Set<'t>) -> bool {
+        let Some(timeout) = self.timeout.filter(|_| set.ends) else {
+            return false;
+        };
+        let own = set.what.scope() != TimeScope::Deadline;
+        if !own || what.scope() != TimeScope::Deadline {
+            return false;
+        }
+        // It counts from a moment that is a little earlier than this one's.
+        let elapsed = self.clock.now().saturating_duration_since(set.begun);
+        let ended = elapsed + TICK >= set.what.limit();
+        if ended {
+            timeout.0.count(set.what, true);
+        }
+        ended
+    }
 }
+
+/// Timers are as exact as this.
+const TICK: Duration = Duration::from_millis(1);
