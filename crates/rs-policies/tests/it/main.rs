@@ -3,6 +3,7 @@
 
 mod backoff;
 mod budget;
+mod bulkhead;
 mod herd;
 mod retry;
 mod support;
