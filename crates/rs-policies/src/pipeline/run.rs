@@ -113,6 +113,8 @@ where
                 this.state.set(State::Over);
                 polled = Poll::Ready(Err(what.into()));
             }
+        } else {
+            this.limits.claim(&mut polled);
         }
         polled
     }

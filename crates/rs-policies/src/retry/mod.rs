@@ -32,6 +32,8 @@ label_set! {
         Exhausted = "exhausted",
         /// The failure is one that trying again cannot mend.
         Permanent = "permanent",
+        /// A guard inside refused a further attempt.
+        Rejected = "rejected",
         /// It is not known whether the attempt took effect, and the call is not safe to repeat.
         Unsafe = "unsafe",
         /// There was no time left for another attempt.

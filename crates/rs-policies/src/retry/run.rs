@@ -3,12 +3,15 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use pin_project_lite::pin_project;
-use rs_core::{Call, Deadline, Failure, FaultKind, Operation, Outcome, Severity, SignalKind};
+use rs_core::{
+    Call, Failure, FaultKind, Operation, Outcome, Severity, SignalKind, TimeScope, TimedOut,
+};
 
 use super::{Inner, RetryConfig, RetryEnd, Retrying};
 use crate::backoff::Delays;
@@ -168,18 +171,14 @@ impl Inner {
         operation: &O,
         first: First<O::Output, O::Error>,
     ) -> Attempted<O> {
-        let rules = self.rules.get();
         let clock = self.home.around.clock();
         let mut now = clock.now();
         let begun = first.begun.unwrap_or(now);
         let mut call = call.begun_at(begun);
-        if let Some(total) = rules.total_time() {
-            call = call.by(Deadline::after(begun, total));
-        }
-        let mut delays = rules.backoff().delays_by(self.roll());
+        let mut plan = Plan::new(self, begun);
         let (mut result, mut outcome) = (first.result, first.outcome);
-        for tried in 1.. {
-            let next = self.next(&rules, &call, tried, &result, outcome, &mut delays, now);
+        loop {
+            let next = plan.next(&call, &result, outcome, now);
             let delay = match next {
                 Ok(delay) => delay,
                 Err(end) => {
@@ -188,72 +187,29 @@ impl Inner {
                 }
             };
             drop(result);
-            self.attempts.increment();
-            self.delays.record_time(delay);
             if !delay.is_zero() {
                 clock.sleep(delay).await;
+                // The wait may have been longer than it was to be.
+                if let Some(deadline) = call.deadline()
+                    && deadline.has_passed(clock.now())
+                {
+                    self.ends[RetryEnd::Deadline].increment();
+                    let time = deadline.remaining(begun);
+                    return Err(TimedOut::new(TimeScope::Deadline, time).into());
+                }
             }
+            self.attempts.increment();
+            self.delays.record_time(delay);
             call = call.at_attempt(call.attempt().saturating_add(1));
             result = operation.attempt(&call).await;
             outcome = operation.classify(&call, &result);
-            if !outcome.is_failure() && !matches!(result, Err(Failure::Rejected(_))) {
+            if outcome.is_success() && !matches!(result, Err(Failure::Rejected(_))) {
                 self.ends[RetryEnd::Succeeded].increment();
                 break;
             }
             now = clock.now();
         }
         result
-    }
-
-    /// How long to wait before the next attempt, or why there is none.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a decision needs, and no more"
-    )]
-    fn next<T, E>(
-        &self,
-        rules: &RetryConfig,
-        call: &Call,
-        tried: u32,
-        result: &Result<T, Failure<E>>,
-        outcome: Outcome,
-        delays: &mut Delays,
-        now: Instant,
-    ) -> Result<Duration, RetryEnd> {
-        let (kind, fault, hint) = match (result, outcome) {
-            (Err(Failure::Rejected(why)), _) if rules.retries_rejections() => {
-                (FaultKind::Transient, None, why.retry_after(now))
-            }
-            (_, Outcome::Failure(fault)) if fault.is_transient() => {
-                (fault.kind(), Some(fault), fault.retry_after())
-            }
-            _ => return Err(RetryEnd::Permanent),
-        };
-        let unknown = kind == FaultKind::TimedOut && !rules.repeats_timeouts();
-        if unknown && !call.is_safe_to_repeat() {
-            return Err(RetryEnd::Unsafe);
-        }
-        if tried >= rules.attempts() {
-            return Err(RetryEnd::Exhausted);
-        }
-        let delay = delays.next().ok_or(RetryEnd::Exhausted)?;
-        let delay = match hint {
-            Some(hint) => delay.max(hint.min(rules.longest_hint())),
-            None => delay,
-        };
-        if let Some(deadline) = call.deadline()
-            && !deadline.leaves(now, delay.saturating_add(rules.shortest_attempt()))
-        {
-            return Err(RetryEnd::Deadline);
-        }
-        let retrying = Retrying { call, fault, delay };
-        if !self.ask(rules, &retrying) {
-            return Err(RetryEnd::Condition);
-        }
-        match &self.budget {
-            Some(budget) if !budget.withdraw(kind) => Err(RetryEnd::Budget),
-            _ => Ok(delay),
-        }
     }
 
     /// What the condition says; one that panics says no.
@@ -266,6 +222,103 @@ impl Inner {
                 .record(|| PANICKED.signal(self.home.name).during(retrying.call));
             false
         })
+    }
+}
+
+/// What is still to be done for a call that failed.
+struct Plan<'r> {
+    retry: &'r Inner,
+    rules: Arc<RetryConfig>,
+    delays: Delays,
+    begun: Instant,
+    tried: u32,
+}
+
+impl<'r> Plan<'r> {
+    fn new(retry: &'r Inner, begun: Instant) -> Self {
+        let rules = retry.rules.get();
+        Self {
+            retry,
+            delays: rules.backoff().delays_by(retry.roll()),
+            rules,
+            begun,
+            tried: 0,
+        }
+    }
+
+    /// The rules in force now; waits of other rules go on where they would be.
+    fn follow_rules(&mut self) {
+        let rules = self.retry.rules.get();
+        if Arc::ptr_eq(&rules, &self.rules) {
+            return;
+        }
+        self.delays = rules.backoff().delays_by(self.retry.roll());
+        if let Some(passed) = self.tried.checked_sub(2) {
+            self.delays.nth(passed as usize);
+        }
+        self.rules = rules;
+    }
+
+    /// How long to wait before the next attempt, or why there is none.
+    fn next<T, E>(
+        &mut self,
+        call: &Call,
+        result: &Result<T, Failure<E>>,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Result<Duration, RetryEnd> {
+        self.tried += 1;
+        self.follow_rules();
+        let rules = &self.rules;
+        let (kind, fault, hint) = match (result, outcome) {
+            (Err(Failure::Rejected(why)), _) if rules.retries_rejections() => {
+                (FaultKind::Transient, None, why.retry_after(now))
+            }
+            (Err(Failure::Rejected(_)), _) => return Err(RetryEnd::Rejected),
+            (_, Outcome::Failure(fault)) if fault.is_transient() => {
+                (fault.kind(), Some(fault), fault.retry_after())
+            }
+            _ => return Err(RetryEnd::Permanent),
+        };
+        let unknown = kind == FaultKind::TimedOut && !rules.repeats_timeouts();
+        if unknown && !call.is_safe_to_repeat() {
+            return Err(RetryEnd::Unsafe);
+        }
+        if self.tried >= rules.attempts() {
+            return Err(RetryEnd::Exhausted);
+        }
+        let delay = self.delays.next().ok_or(RetryEnd::Exhausted)?;
+        let delay = match hint {
+            Some(hint) => delay.max(hint.min(rules.longest_hint())),
+            None => delay,
+        };
+        if !self.is_in_time(call, now, delay) {
+            return Err(RetryEnd::Deadline);
+        }
+        let retrying = Retrying { call, fault, delay };
+        if !self.retry.ask(&self.rules, &retrying) {
+            return Err(RetryEnd::Condition);
+        }
+        match &self.retry.budget {
+            Some(budget) if !budget.withdraw(kind) => Err(RetryEnd::Budget),
+            _ => Ok(delay),
+        }
+    }
+
+    /// Whether an attempt after this wait begins within the total time and can end by the deadline.
+    fn is_in_time(&self, call: &Call, now: Instant, delay: Duration) -> bool {
+        let elapsed = now.saturating_duration_since(self.begun);
+        let begins = self
+            .rules
+            .total_time()
+            .is_none_or(|total| elapsed.saturating_add(delay) <= total);
+        // Nothing can be done in no time.
+        let shortest = self.rules.shortest_attempt().max(Duration::from_nanos(1));
+        let least = delay.saturating_add(shortest);
+        begins
+            && call
+                .deadline()
+                .is_none_or(|deadline| deadline.leaves(now, least))
     }
 }
 

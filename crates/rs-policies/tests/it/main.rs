@@ -1,7 +1,17 @@
 //! What `rs-policies` promises, through its public items only.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod allocations;
+mod auto_traits;
+mod backoff;
+mod budget;
+mod bulkhead;
+mod config;
 mod deadline;
+mod herd;
 mod pipeline;
+mod retry;
+mod support;
+mod timeout;
 #[cfg(feature = "tower")]
 mod tower;
