@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rs_core::{TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
 
-use crate::{Crowded, RetryEnd, retry, rules::Home};
+use crate::{Crowded, HedgeEnd, RetryEnd, hedge, retry, rules::Home};
 
 label_set! {
     /// What a time limit is set on.
@@ -129,6 +129,36 @@ pub static BULKHEAD_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
 )
 .by(["bulkhead"]);
 
+/// Further attempts beside one that runs.
+pub static HEDGE_STARTED: Metric<Counter, (), 1> = Metric::counter(
+    "hedge_started_total",
+    "Attempts that were started beside one that took long.",
+)
+.by(["hedge"]);
+
+/// How many of them run.
+pub static HEDGE_RUNNING: Metric<Gauge, (), 1> = Metric::gauge(
+    "hedge_concurrent_attempts",
+    "Attempts that run beside one that takes long.",
+    Unit::Count,
+)
+.by(["hedge"]);
+
+/// Calls that took longer than the delay, by what became of them.
+pub static HEDGE_CALLS: Metric<Counter, HedgeEnd, 1> = Metric::counter(
+    "hedge_calls_total",
+    "Calls that took longer than the delay of their hedge, by what became of them.",
+)
+.by(["hedge"]);
+
+/// After how long a hedge is started.
+pub static HEDGE_DELAY: Metric<Gauge, (), 1> = Metric::gauge(
+    "hedge_delay_seconds",
+    "After how long another attempt is started; 0 as long as too little is known for a quantile.",
+    Unit::Seconds,
+)
+.by(["hedge"]);
+
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
     "policies",
@@ -148,6 +178,10 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &BULKHEAD_REJECTED,
         &BULKHEAD_DARK,
         &BULKHEAD_WAIT,
+        &HEDGE_STARTED,
+        &HEDGE_RUNNING,
+        &HEDGE_CALLS,
+        &HEDGE_DELAY,
     ],
 );
 
@@ -221,6 +255,13 @@ pub(crate) fn budget<N: BudgetNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3
 pub(crate) fn retry(home: &Home, of: &Arc<retry::Inner>) -> Observed {
     observed!(RETRY_SUCCESS_RATE, home, of, |numbers, ()| numbers
         .success_rate())
+}
+
+pub(crate) fn hedge(home: &Home, of: &Arc<hedge::Inner>) -> Observed {
+    observed!(HEDGE_DELAY, home, of, |numbers, ()| numbers
+        .delay()
+        .unwrap_or_default()
+        .as_secs_f64())
 }
 
 pub(crate) trait BulkheadNumbers: Send + Sync + 'static {
