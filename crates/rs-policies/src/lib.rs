@@ -2,6 +2,7 @@
 mod backoff;
 mod budget;
 mod bulkhead;
+mod coalesce;
 mod hedge;
 pub mod metrics;
 mod queue;
@@ -13,6 +14,7 @@ mod timeout;
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
+pub use coalesce::{Coalesce, CoalesceConfig, CoalesceRole};
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
 pub use rs_metrics::Surroundings;

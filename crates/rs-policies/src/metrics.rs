@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rs_core::{TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
 
-use crate::{Crowded, HedgeEnd, RetryEnd, hedge, retry, rules::Home};
+use crate::{CoalesceRole, Crowded, HedgeEnd, RetryEnd, hedge, retry, rules::Home};
 
 label_set! {
     /// What a time limit is set on.
@@ -159,6 +159,29 @@ pub static HEDGE_DELAY: Metric<Gauge, (), 1> = Metric::gauge(
 )
 .by(["hedge"]);
 
+/// Calls by their part in the run of their key.
+pub static COALESCE_CALLS: Metric<Counter, CoalesceRole, 1> = Metric::counter(
+    "coalesce_calls_total",
+    "Calls, by the part that they had in the run of their key.",
+)
+.by(["coalesce"]);
+
+/// How many keys run.
+pub static COALESCE_RUNNING: Metric<Gauge, (), 1> = Metric::gauge(
+    "coalesce_running_keys",
+    "Keys that have a run whose answer is shared.",
+    Unit::Count,
+)
+.by(["coalesce"]);
+
+/// How many calls wait for them.
+pub static COALESCE_WAITING: Metric<Gauge, (), 1> = Metric::gauge(
+    "coalesce_waiting_calls",
+    "Calls that wait for the run of another.",
+    Unit::Count,
+)
+.by(["coalesce"]);
+
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
     "policies",
@@ -182,6 +205,9 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &HEDGE_RUNNING,
         &HEDGE_CALLS,
         &HEDGE_DELAY,
+        &COALESCE_CALLS,
+        &COALESCE_RUNNING,
+        &COALESCE_WAITING,
     ],
 );
 
@@ -262,6 +288,22 @@ pub(crate) fn hedge(home: &Home, of: &Arc<hedge::Inner>) -> Observed {
         .delay()
         .unwrap_or_default()
         .as_secs_f64())
+}
+
+pub(crate) trait CoalesceNumbers: Send + Sync + 'static {
+    fn running(&self) -> u32;
+    fn waiting(&self) -> u32;
+}
+
+pub(crate) fn coalesce<N: CoalesceNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
+    [
+        observed!(COALESCE_RUNNING, home, of, |numbers, ()| numbers
+            .running()
+            .into()),
+        observed!(COALESCE_WAITING, home, of, |numbers, ()| numbers
+            .waiting()
+            .into()),
+    ]
 }
 
 pub(crate) trait BulkheadNumbers: Send + Sync + 'static {

@@ -46,7 +46,7 @@ fn the_future_is_the_operations_own_and_eight_words() {
     let alone = size_of_val(&rs_core::Operation::attempt(&sixty_four, &call));
     let hedged = size_of_val(&hedge.run(&call, &sixty_four));
     assert!(
-        hedged <= alone + 8 * size_of::<usize>(),
+        hedged <= alone + size_of::<[usize; 8]>(),
         "{hedged}, {alone}"
     );
 }
