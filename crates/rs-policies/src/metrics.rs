@@ -5,7 +5,10 @@ use std::sync::Arc;
 use rs_core::{TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
 
-use crate::{CoalesceRole, Crowded, HedgeEnd, RetryEnd, hedge, retry, rules::Home};
+use crate::{
+    CoalesceRole, Crowded, FallbackSource, HedgeEnd, RetryEnd, Unanswered, hedge, retry,
+    rules::Home,
+};
 
 label_set! {
     /// What a time limit is set on.
@@ -182,6 +185,20 @@ pub static COALESCE_WAITING: Metric<Gauge, (), 1> = Metric::gauge(
 )
 .by(["coalesce"]);
 
+/// Calls that were answered by something else.
+pub static FALLBACK_CALLS: Metric<Counter, FallbackSource, 1> = Metric::counter(
+    "fallback_calls_total",
+    "Calls that were not answered by the dependency, by what answered.",
+)
+.by(["fallback"]);
+
+/// Calls that failed nevertheless.
+pub static FALLBACK_UNANSWERED: Metric<Counter, Unanswered, 1> = Metric::counter(
+    "fallback_unanswered_total",
+    "Calls that failed and were to be answered by something else, but were not, by why.",
+)
+.by(["fallback"]);
+
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
     "policies",
@@ -208,6 +225,8 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &COALESCE_CALLS,
         &COALESCE_RUNNING,
         &COALESCE_WAITING,
+        &FALLBACK_CALLS,
+        &FALLBACK_UNANSWERED,
     ],
 );
 
