@@ -1,4 +1,5 @@
 //! What `rs-policies` promises, through its public items only.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod coalesce;
+mod fallback;
 mod hedge;
