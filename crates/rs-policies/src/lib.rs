@@ -153,7 +153,10 @@
 mod backoff;
 mod budget;
 mod bulkhead;
+mod coalesce;
 mod deadline;
+mod fallback;
+mod hedge;
 pub mod metrics;
 mod pipeline;
 mod queue;
@@ -167,7 +170,15 @@ mod tower;
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
+pub use coalesce::{Coalesce, CoalesceConfig, CoalesceRole};
 pub use deadline::DeadlineHeader;
+pub use fallback::{
+    Because, Fallback, FallbackConfig, FallbackSource, FromFn, Instead, OrElse, OrValue, Served,
+    TryFromFn, Unanswered,
+};
+#[cfg(feature = "cache")]
+pub use fallback::{LastGood, LastGoodConfig};
+pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
 pub use pipeline::{
     Chaos, Doubt, DynPipeline, Given, LimitSlot, Part, Parts, Pipeline, PipelineBuilder, Plan,
     PlanError, Sketch, Stack, Strike,

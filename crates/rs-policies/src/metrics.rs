@@ -5,7 +5,10 @@ use std::sync::Arc;
 use rs_core::{TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
 
-use crate::{Crowded, RetryEnd, retry, rules::Home};
+use crate::{
+    CoalesceRole, Crowded, FallbackSource, HedgeEnd, RetryEnd, Unanswered, hedge, retry,
+    rules::Home,
+};
 
 label_set! {
     /// What a time limit is set on.
@@ -129,6 +132,73 @@ pub static BULKHEAD_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
 )
 .by(["bulkhead"]);
 
+/// Further attempts beside one that runs.
+pub static HEDGE_STARTED: Metric<Counter, (), 1> = Metric::counter(
+    "hedge_started_total",
+    "Attempts that were started beside one that took long.",
+)
+.by(["hedge"]);
+
+/// How many of them run.
+pub static HEDGE_RUNNING: Metric<Gauge, (), 1> = Metric::gauge(
+    "hedge_concurrent_attempts",
+    "Attempts that run beside one that takes long.",
+    Unit::Count,
+)
+.by(["hedge"]);
+
+/// Calls that took longer than the delay, by what became of them.
+pub static HEDGE_CALLS: Metric<Counter, HedgeEnd, 1> = Metric::counter(
+    "hedge_calls_total",
+    "Calls that took longer than the delay of their hedge, by what became of them.",
+)
+.by(["hedge"]);
+
+/// After how long a hedge is started.
+pub static HEDGE_DELAY: Metric<Gauge, (), 1> = Metric::gauge(
+    "hedge_delay_seconds",
+    "After how long another attempt is started; 0 as long as too little is known for a quantile.",
+    Unit::Seconds,
+)
+.by(["hedge"]);
+
+/// Calls by their part in the run of their key.
+pub static COALESCE_CALLS: Metric<Counter, CoalesceRole, 1> = Metric::counter(
+    "coalesce_calls_total",
+    "Calls, by the part that they had in the run of their key.",
+)
+.by(["coalesce"]);
+
+/// How many keys run.
+pub static COALESCE_RUNNING: Metric<Gauge, (), 1> = Metric::gauge(
+    "coalesce_running_keys",
+    "Keys that have a run whose answer is shared.",
+    Unit::Count,
+)
+.by(["coalesce"]);
+
+/// How many calls wait for them.
+pub static COALESCE_WAITING: Metric<Gauge, (), 1> = Metric::gauge(
+    "coalesce_waiting_calls",
+    "Calls that wait for the run of another.",
+    Unit::Count,
+)
+.by(["coalesce"]);
+
+/// Calls that were answered by something else.
+pub static FALLBACK_CALLS: Metric<Counter, FallbackSource, 1> = Metric::counter(
+    "fallback_calls_total",
+    "Calls that were not answered by the dependency, by what answered.",
+)
+.by(["fallback"]);
+
+/// Calls that failed nevertheless.
+pub static FALLBACK_UNANSWERED: Metric<Counter, Unanswered, 1> = Metric::counter(
+    "fallback_unanswered_total",
+    "Calls that failed and were to be answered by something else, but were not, by why.",
+)
+.by(["fallback"]);
+
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
     "policies",
@@ -148,6 +218,15 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &BULKHEAD_REJECTED,
         &BULKHEAD_DARK,
         &BULKHEAD_WAIT,
+        &HEDGE_STARTED,
+        &HEDGE_RUNNING,
+        &HEDGE_CALLS,
+        &HEDGE_DELAY,
+        &COALESCE_CALLS,
+        &COALESCE_RUNNING,
+        &COALESCE_WAITING,
+        &FALLBACK_CALLS,
+        &FALLBACK_UNANSWERED,
     ],
 );
 
@@ -221,6 +300,29 @@ pub(crate) fn budget<N: BudgetNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3
 pub(crate) fn retry(home: &Home, of: &Arc<retry::Inner>) -> Observed {
     observed!(RETRY_SUCCESS_RATE, home, of, |numbers, ()| numbers
         .success_rate())
+}
+
+pub(crate) fn hedge(home: &Home, of: &Arc<hedge::Inner>) -> Observed {
+    observed!(HEDGE_DELAY, home, of, |numbers, ()| numbers
+        .delay()
+        .unwrap_or_default()
+        .as_secs_f64())
+}
+
+pub(crate) trait CoalesceNumbers: Send + Sync + 'static {
+    fn running(&self) -> u32;
+    fn waiting(&self) -> u32;
+}
+
+pub(crate) fn coalesce<N: CoalesceNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
+    [
+        observed!(COALESCE_RUNNING, home, of, |numbers, ()| numbers
+            .running()
+            .into()),
+        observed!(COALESCE_WAITING, home, of, |numbers, ()| numbers
+            .waiting()
+            .into()),
+    ]
 }
 
 pub(crate) trait BulkheadNumbers: Send + Sync + 'static {

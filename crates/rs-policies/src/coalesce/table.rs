@@ -1,0 +1,226 @@
+//! Which keys run.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Waker,
+};
+
+use rs_core::{Name, RoutingKey};
+
+use super::flight::{Flight, Heard};
+use crate::queue::Ticket;
+
+pub(super) type Key = (Name, RoutingKey);
+
+/// Those that run, by key, and who waits for them. A key that runs alone has no flight: it costs no
+/// allocation.
+#[derive(Debug)]
+pub(super) struct Table<R> {
+    shards: Box<[Shard<R>]>,
+    running: AtomicU32,
+    waiting: AtomicU32,
+}
+
+type Shard<R> = Mutex<Running<R>>;
+type Running<R> = HashMap<Key, Option<Arc<Flight<R>>>>;
+
+/// What becomes of a call that has a key.
+pub(super) enum Joined<'t, R> {
+    Leads(Lead<'t, R>),
+    Follows(Place<'t, R>),
+    /// It could follow, but may not.
+    Dark,
+    /// There is no room.
+    Crowded,
+}
+
+/// How many there may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) keys: u32,
+    pub(super) followers: u32,
+    pub(super) may_follow: bool,
+}
+
+impl<R> Table<R> {
+    const SHARDS: usize = 16;
+
+    pub(super) fn new() -> Self {
+        Self {
+            shards: (0..Self::SHARDS).map(|_| Mutex::default()).collect(),
+            running: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+        }
+    }
+
+    /// How many keys run.
+    pub(super) fn running(&self) -> u32 {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// How many calls wait for them.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, (_, key): &Key) -> MutexGuard<'_, Running<R>> {
+        let shard = &self.shards[key.get() as usize % Self::SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn join(&self, key: Key, room: Room, waker: &Waker) -> Joined<'_, R> {
+        match self.shard(&key).entry(key) {
+            Entry::Vacant(entry) => {
+                if self.running.fetch_add(1, Ordering::Relaxed) >= room.keys {
+                    self.running.fetch_sub(1, Ordering::Relaxed);
+                    return Joined::Crowded;
+                }
+                entry.insert(None);
+                Joined::Leads(Lead {
+                    table: self,
+                    key,
+                    flight: None,
+                    is_over: false,
+                })
+            }
+            Entry::Occupied(_) if !room.may_follow => Joined::Dark,
+            Entry::Occupied(mut entry) => {
+                let flight = entry.get_mut();
+                let flight = flight.get_or_insert_with(|| Arc::new(Flight::new()));
+                let Some(ticket) = flight.join(waker, room.followers) else {
+                    return Joined::Crowded;
+                };
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                Joined::Follows(Place {
+                    table: self,
+                    key,
+                    flight: Arc::clone(flight),
+                    ticket: Some(ticket),
+                })
+            }
+        }
+    }
+
+    /// Whoever comes from now on starts a run of its own. Those who wait for this one, if any do.
+    fn close(&self, key: &Key, known: Option<Arc<Flight<R>>>) -> Option<Arc<Flight<R>>> {
+        let mut shard = self.shard(key);
+        if let Some(known) = &known
+            && !is_running(&shard, key, known)
+        {
+            return Some(Arc::clone(known));
+        }
+        let flight = shard.remove(key).flatten();
+        drop(shard);
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        flight.filter(|flight| !flight.is_empty())
+    }
+
+    /// Whoever ran, or was to run, went away: another one runs, if any waits.
+    fn hand_over(&self, key: &Key, known: Option<Arc<Flight<R>>>) {
+        let mut shard = self.shard(key);
+        let is_running = match &known {
+            Some(known) => is_running(&shard, key, known),
+            None => true,
+        };
+        let flight = known.or_else(|| shard.get(key).cloned().flatten());
+        let heir = flight.and_then(|flight| flight.promote());
+        if heir.is_none() && is_running {
+            shard.remove(key);
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        }
+        drop(shard);
+        if let Some(heir) = heir {
+            heir.wake();
+        }
+    }
+}
+
+/// Whether this is what runs under that key: it may have been closed, and another have begun.
+fn is_running<R>(shard: &Running<R>, key: &Key, flight: &Arc<Flight<R>>) -> bool {
+    let running = shard.get(key).and_then(Option::as_ref);
+    running.is_some_and(|running| Arc::ptr_eq(running, flight))
+}
+
+/// The one call of its key that runs. If it is dropped before it has an answer, another one runs.
+#[derive(Debug)]
+pub(super) struct Lead<'t, R> {
+    table: &'t Table<R>,
+    key: Key,
+    /// Those it came from, if it waited before.
+    flight: Option<Arc<Flight<R>>>,
+    is_over: bool,
+}
+
+impl<R: Clone> Lead<'_, R> {
+    /// This is the answer, for all who wait by now.
+    pub(super) fn share(mut self, answer: &R) {
+        self.flight = self.table.close(&self.key, self.flight.take());
+        let Some(flight) = &self.flight else {
+            self.is_over = true;
+            return;
+        };
+        // The caller's own code, so outside of any lock; if it panics, one of those who wait runs.
+        let answer = Arc::new(answer.clone());
+        flight.decide(answer).into_iter().for_each(Waker::wake);
+        self.is_over = true;
+    }
+}
+
+impl<R> Drop for Lead<'_, R> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.table.hand_over(&self.key, self.flight.take());
+        }
+    }
+}
+
+/// A call that waits for the run of another.
+#[derive(Debug)]
+pub(super) struct Place<'t, R> {
+    table: &'t Table<R>,
+    key: Key,
+    flight: Arc<Flight<R>>,
+    /// None once it has heard.
+    ticket: Option<Ticket>,
+}
+
+impl<'t, R> Place<'t, R> {
+    pub(super) fn hear(&mut self, waker: &Waker) -> Heard<R> {
+        let Some(ticket) = self.ticket else {
+            return Heard::Nothing;
+        };
+        let heard = self.flight.hear(ticket, waker);
+        if !matches!(heard, Heard::Nothing) {
+            self.ticket = None;
+            self.table.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        heard
+    }
+
+    /// It heard that it leads.
+    pub(super) fn lead(&self) -> Lead<'t, R> {
+        Lead {
+            table: self.table,
+            key: self.key,
+            flight: Some(Arc::clone(&self.flight)),
+            is_over: false,
+        }
+    }
+}
+
+impl<R> Drop for Place<'_, R> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else {
+            return;
+        };
+        self.table.waiting.fetch_sub(1, Ordering::Relaxed);
+        if self.flight.leave(ticket) {
+            let flight = Arc::clone(&self.flight);
+            self.table.hand_over(&self.key, Some(flight));
+        }
+    }
+}
