@@ -69,25 +69,24 @@ label_set! {
 /// ```
 /// use rs_core::{Failure, Policy};
 /// use rs_policies::{Fallback, Served};
-/// # use std::io::{Error, ErrorKind};
+/// # use std::io::Error;
+/// # fn away<T>() -> Result<T, Error> { Err(Error::other("away")) }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rs_core::ConfigError> {
-/// let away = async |_call| Err(Error::other("away"));
-///
 /// let shown = Fallback::value("recommendations", vec!["bestsellers"])?;
-/// assert_eq!(shown.call("recommend", away).await.unwrap(), ["bestsellers"]);
+/// assert_eq!(shown.call("recommend", async |_call| away()).await.unwrap(), ["bestsellers"]);
 ///
 /// let counted = Fallback::from_fn("stock", |failure: &Failure<Error>| match failure {
 ///     Failure::Rejected(_) => Some(0),
 ///     _ => None,
 /// })?;
-/// assert!(counted.call("count", away).await.is_err());
+/// assert!(counted.call("count", async |_call| away()).await.is_err());
 ///
 /// let asked = Fallback::or_else("prices", async |call, why| {
 ///     println!("{}: {why}, asking the replica", call.name());
 ///     Ok::<_, Error>(250)
 /// })?;
-/// let served = asked.serve("price", away).await.unwrap();
+/// let served = asked.serve("price", async |_call| away()).await.unwrap();
 /// assert!(matches!(served, Served::Instead { value: 250, .. }) && served.is_degraded());
 /// # Ok(()) }
 /// ```
