@@ -285,39 +285,33 @@ impl<S> Fallback<S> {
     }
 
     /// The answer to a call that failed.
-    async fn answer<T, E>(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice in its future"
+    )]
+    fn answer<T, E>(
         &self,
         call: &Call,
         failed: Result<T, Failure<E>>,
         why: Because,
-    ) -> Result<Served<T>, Failure<E>>
+    ) -> impl Future<Output = Result<Served<T>, Failure<E>>> + Send
     where
         S: Instead<T, E>,
+        T: Send,
+        E: Send,
     {
-        let given = match Caught::new(|| self.source.answer(call, why, &failed)) {
-            Ok(asked) => asked.await,
-            Err(panicked) => Err(panicked),
-        };
-        let reason = match given {
-            Ok(Some(Ok(value))) => {
-                self.inner.answered[S::SOURCE].increment();
-                return Ok(Served::Instead { value, why });
-            }
-            Ok(Some(Err(failure))) => {
-                self.inner.unanswered[Unanswered::Failed].increment();
-                return Err(failure);
-            }
-            Ok(None) => Unanswered::Nothing,
-            Err(Panicked) => {
-                let home = &self.inner.home;
-                home.record(|| PANICKED.signal(home.name).during(call));
-                Unanswered::Panicked
-            }
-        };
-        self.inner.unanswered[reason].increment();
-        failed.map(Served::Fresh)
+        async move {
+            let given = match Caught::new(|| self.source.answer(call, why, &failed)) {
+                Ok(asked) => asked.await,
+                Err(panicked) => Err(panicked),
+            };
+            self.inner.end(call, failed, why, given, S::SOURCE)
+        }
     }
 }
+
+/// What came of asking for an answer.
+type Given<T, E> = Result<Option<Result<T, Failure<E>>>, Panicked>;
 
 impl Inner {
     fn new(around: &Surroundings, name: Name, config: FallbackConfig) -> Result<Self, ConfigError> {
@@ -333,6 +327,35 @@ impl Inner {
 
     fn reconfigure(&self, config: FallbackConfig) -> Result<u64, ConfigError> {
         self.rules.replace(&self.home, &ANNOUNCED, config, |_| ())
+    }
+
+    /// How a call ends that failed and for which this was given.
+    fn end<T, E>(
+        &self,
+        call: &Call,
+        failed: Result<T, Failure<E>>,
+        why: Because,
+        given: Given<T, E>,
+        source: FallbackSource,
+    ) -> Result<Served<T>, Failure<E>> {
+        let reason = match given {
+            Ok(Some(Ok(value))) => {
+                self.answered[source].increment();
+                return Ok(Served::Instead { value, why });
+            }
+            Ok(Some(Err(failure))) => {
+                self.unanswered[Unanswered::Failed].increment();
+                return Err(failure);
+            }
+            Ok(None) => Unanswered::Nothing,
+            Err(Panicked) => {
+                let home = &self.home;
+                home.record(|| PANICKED.signal(home.name).during(call));
+                Unanswered::Panicked
+            }
+        };
+        self.unanswered[reason].increment();
+        failed.map(Served::Fresh)
     }
 
     /// Why this result is to be replaced, if it is.
@@ -377,10 +400,7 @@ where
         O: Operation<Output = T, Error = E>,
     {
         let attempt = operation.attempt(call);
-        let instead = move |failed, why| async move {
-            let served = self.answer(call, failed, why).await;
-            served.map(Served::into_value)
-        };
+        let instead = move |failed, why| self.answer(call, failed, why);
         Backed::new(&self.inner, call, operation, attempt, instead)
     }
 }

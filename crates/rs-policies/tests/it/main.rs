@@ -3,3 +3,4 @@
 mod coalesce;
 mod fallback;
 mod hedge;
+mod stacked;
