@@ -69,25 +69,24 @@ label_set! {
 /// ```
 /// use rs_core::{Failure, Policy};
 /// use rs_policies::{Fallback, Served};
-/// # use std::io::{Error, ErrorKind};
+/// # use std::io::Error;
+/// # fn away<T>() -> Result<T, Error> { Err(Error::other("away")) }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rs_core::ConfigError> {
-/// let away = async |_call| Err(Error::other("away"));
-///
 /// let shown = Fallback::value("recommendations", vec!["bestsellers"])?;
-/// assert_eq!(shown.call("recommend", away).await.unwrap(), ["bestsellers"]);
+/// assert_eq!(shown.call("recommend", async |_call| away()).await.unwrap(), ["bestsellers"]);
 ///
 /// let counted = Fallback::from_fn("stock", |failure: &Failure<Error>| match failure {
 ///     Failure::Rejected(_) => Some(0),
 ///     _ => None,
 /// })?;
-/// assert!(counted.call("count", away).await.is_err());
+/// assert!(counted.call("count", async |_call| away()).await.is_err());
 ///
 /// let asked = Fallback::or_else("prices", async |call, why| {
 ///     println!("{}: {why}, asking the replica", call.name());
 ///     Ok::<_, Error>(250)
 /// })?;
-/// let served = asked.serve("price", away).await.unwrap();
+/// let served = asked.serve("price", async |_call| away()).await.unwrap();
 /// assert!(matches!(served, Served::Instead { value: 250, .. }) && served.is_degraded());
 /// # Ok(()) }
 /// ```
@@ -286,39 +285,33 @@ impl<S> Fallback<S> {
     }
 
     /// The answer to a call that failed.
-    async fn answer<T, E>(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice in its future"
+    )]
+    fn answer<T, E>(
         &self,
         call: &Call,
         failed: Result<T, Failure<E>>,
         why: Because,
-    ) -> Result<Served<T>, Failure<E>>
+    ) -> impl Future<Output = Result<Served<T>, Failure<E>>> + Send
     where
         S: Instead<T, E>,
+        T: Send,
+        E: Send,
     {
-        let given = match Caught::new(|| self.source.answer(call, why, &failed)) {
-            Ok(asked) => asked.await,
-            Err(panicked) => Err(panicked),
-        };
-        let reason = match given {
-            Ok(Some(Ok(value))) => {
-                self.inner.answered[S::SOURCE].increment();
-                return Ok(Served::Instead { value, why });
-            }
-            Ok(Some(Err(failure))) => {
-                self.inner.unanswered[Unanswered::Failed].increment();
-                return Err(failure);
-            }
-            Ok(None) => Unanswered::Nothing,
-            Err(Panicked) => {
-                let home = &self.inner.home;
-                home.record(|| PANICKED.signal(home.name).during(call));
-                Unanswered::Panicked
-            }
-        };
-        self.inner.unanswered[reason].increment();
-        failed.map(Served::Fresh)
+        async move {
+            let given = match Caught::new(|| self.source.answer(call, why, &failed)) {
+                Ok(asked) => asked.await,
+                Err(panicked) => Err(panicked),
+            };
+            self.inner.end(call, failed, why, given, S::SOURCE)
+        }
     }
 }
+
+/// What came of asking for an answer.
+type Given<T, E> = Result<Option<Result<T, Failure<E>>>, Panicked>;
 
 impl Inner {
     fn new(around: &Surroundings, name: Name, config: FallbackConfig) -> Result<Self, ConfigError> {
@@ -334,6 +327,35 @@ impl Inner {
 
     fn reconfigure(&self, config: FallbackConfig) -> Result<u64, ConfigError> {
         self.rules.replace(&self.home, &ANNOUNCED, config, |_| ())
+    }
+
+    /// How a call ends that failed and for which this was given.
+    fn end<T, E>(
+        &self,
+        call: &Call,
+        failed: Result<T, Failure<E>>,
+        why: Because,
+        given: Given<T, E>,
+        source: FallbackSource,
+    ) -> Result<Served<T>, Failure<E>> {
+        let reason = match given {
+            Ok(Some(Ok(value))) => {
+                self.answered[source].increment();
+                return Ok(Served::Instead { value, why });
+            }
+            Ok(Some(Err(failure))) => {
+                self.unanswered[Unanswered::Failed].increment();
+                return Err(failure);
+            }
+            Ok(None) => Unanswered::Nothing,
+            Err(Panicked) => {
+                let home = &self.home;
+                home.record(|| PANICKED.signal(home.name).during(call));
+                Unanswered::Panicked
+            }
+        };
+        self.unanswered[reason].increment();
+        failed.map(Served::Fresh)
     }
 
     /// Why this result is to be replaced, if it is.
@@ -378,10 +400,7 @@ where
         O: Operation<Output = T, Error = E>,
     {
         let attempt = operation.attempt(call);
-        let instead = move |failed, why| async move {
-            let served = self.answer(call, failed, why).await;
-            served.map(Served::into_value)
-        };
+        let instead = move |failed, why| self.answer(call, failed, why);
         Backed::new(&self.inner, call, operation, attempt, instead)
     }
 }

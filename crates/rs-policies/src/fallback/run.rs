@@ -9,7 +9,7 @@ use std::{
 use pin_project_lite::pin_project;
 use rs_core::{Call, Failure, Operation, Outcome, Policy};
 
-use super::{Because, Inner};
+use super::{Because, Inner, Served};
 
 type Attempted<O> = Result<<O as Operation>::Output, Failure<<O as Operation>::Error>>;
 
@@ -62,7 +62,7 @@ where
     O: Operation,
     F: Future<Output = Attempted<O>>,
     M: FnOnce(Attempted<O>, Because) -> A,
-    A: Future<Output = Attempted<O>>,
+    A: Future<Output = Result<Served<O::Output>, Failure<O::Error>>>,
 {
     type Output = Attempted<O>;
 
@@ -84,9 +84,9 @@ where
         let StateProjection::Instead { answering } = this.state.as_mut().project() else {
             unreachable!("polled again after it was over");
         };
-        let result = ready!(answering.poll(context));
+        let served = ready!(answering.poll(context));
         this.state.set(State::Over);
-        Poll::Ready(result)
+        Poll::Ready(served.map(Served::into_value))
     }
 }
 

@@ -14,6 +14,7 @@ mod hedge;
 mod herd;
 mod pipeline;
 mod retry;
+mod stacked;
 mod support;
 mod timeout;
 #[cfg(feature = "tower")]
