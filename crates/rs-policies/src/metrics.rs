@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rs_core::{TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
 
-use crate::{Crowded, RetryEnd, retry, rules::Home};
+use crate::{Crowded, RetryEnd, TooFast, retry, rules::Home};
 
 label_set! {
     /// What a time limit is set on.
@@ -129,6 +129,49 @@ pub static BULKHEAD_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
 )
 .by(["bulkhead"]);
 
+/// How many were too fast.
+pub static RATE_LIMIT_REJECTED: Metric<Counter, TooFast, 1> = Metric::counter(
+    "rate_limit_rejected_calls_total",
+    "Calls that were refused, by why.",
+)
+.by(["rate_limit"]);
+
+/// What dark mode let in.
+pub static RATE_LIMIT_DARK: Metric<Counter, (), 1> = Metric::counter(
+    "rate_limit_dark_rejections_total",
+    "Calls that would have waited or been refused, but for dark mode.",
+)
+.by(["rate_limit"]);
+
+/// How long calls waited for their turn.
+pub static RATE_LIMIT_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
+    "rate_limit_wait_seconds",
+    "How long calls waited that had to wait and went on.",
+    Unit::Seconds,
+    LATENCY,
+)
+.by(["rate_limit"]);
+
+/// How many wait.
+pub static RATE_LIMIT_WAITING: Metric<Gauge, (), 1> =
+    Metric::gauge("rate_limit_waiting_calls", "Calls that wait.", Unit::Count).by(["rate_limit"]);
+
+/// How many may come at once.
+pub static RATE_LIMIT_AVAILABLE: Metric<Gauge, (), 1> = Metric::gauge(
+    "rate_limit_available_tokens",
+    "Tokens that are there; less than none if calls wait for some that were promised.",
+    Unit::Count,
+)
+.by(["rate_limit"]);
+
+/// How many may come in a second.
+pub static RATE_LIMIT_RATE: Metric<Gauge, (), 1> = Metric::gauge(
+    "rate_limit_rate",
+    "Tokens that come in a second.",
+    Unit::PerSecond,
+)
+.by(["rate_limit"]);
+
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
     "policies",
@@ -148,6 +191,12 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &BULKHEAD_REJECTED,
         &BULKHEAD_DARK,
         &BULKHEAD_WAIT,
+        &RATE_LIMIT_REJECTED,
+        &RATE_LIMIT_DARK,
+        &RATE_LIMIT_WAIT,
+        &RATE_LIMIT_WAITING,
+        &RATE_LIMIT_AVAILABLE,
+        &RATE_LIMIT_RATE,
     ],
 );
 
@@ -238,6 +287,23 @@ pub(crate) fn bulkhead<N: BulkheadNumbers>(home: &Home, of: &Arc<N>) -> [Observe
             .limit()
             .into()),
         observed!(BULKHEAD_QUEUE, home, of, |numbers, ()| numbers
+            .waiting()
+            .into()),
+    ]
+}
+
+pub(crate) trait RateLimitNumbers: Send + Sync + 'static {
+    fn available(&self) -> f64;
+    fn rate(&self) -> f64;
+    fn waiting(&self) -> u32;
+}
+
+pub(crate) fn rate_limit<N: RateLimitNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3] {
+    [
+        observed!(RATE_LIMIT_AVAILABLE, home, of, |numbers, ()| numbers
+            .available()),
+        observed!(RATE_LIMIT_RATE, home, of, |numbers, ()| numbers.rate()),
+        observed!(RATE_LIMIT_WAITING, home, of, |numbers, ()| numbers
             .waiting()
             .into()),
     ]
