@@ -172,6 +172,32 @@ pub static RATE_LIMIT_RATE: Metric<Gauge, (), 1> = Metric::gauge(
 )
 .by(["rate_limit"]);
 
+/// How many keys have a guard.
+pub static PER_KEY_KEYS: Metric<Gauge, (), 1> = Metric::gauge(
+    "per_key_keys",
+    "Keys that have a guard of their own.",
+    Unit::Count,
+)
+.by(["per_key"]);
+
+/// How many calls were refused.
+pub static PER_KEY_REJECTED: Metric<Counter, (), 1> = Metric::counter(
+    "per_key_rejected_calls_total",
+    "Calls that the guard of their key refused, or that were refused for want of room for one.",
+)
+.by(["per_key"]);
+
+/// How many calls found no room.
+pub static PER_KEY_NOT_KEPT: Metric<Counter, (), 1> = Metric::counter(
+    "per_key_not_kept_total",
+    "Calls whose key had no guard, and no room for one.",
+)
+.by(["per_key"]);
+
+/// How many guards made room.
+pub static PER_KEY_EVICTED: Metric<Counter, (), 1> =
+    Metric::counter("per_key_evicted_total", "Guards that rested and made room.").by(["per_key"]);
+
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
     "policies",
@@ -197,6 +223,10 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &RATE_LIMIT_WAITING,
         &RATE_LIMIT_AVAILABLE,
         &RATE_LIMIT_RATE,
+        &PER_KEY_KEYS,
+        &PER_KEY_REJECTED,
+        &PER_KEY_NOT_KEPT,
+        &PER_KEY_EVICTED,
     ],
 );
 
@@ -307,4 +337,12 @@ pub(crate) fn rate_limit<N: RateLimitNumbers>(home: &Home, of: &Arc<N>) -> [Obse
             .waiting()
             .into()),
     ]
+}
+
+pub(crate) trait PerKeyNumbers: Send + Sync + 'static {
+    fn keys(&self) -> usize;
+}
+
+pub(crate) fn per_key<N: PerKeyNumbers>(home: &Home, of: &Arc<N>) -> Observed {
+    observed!(PER_KEY_KEYS, home, of, |numbers, ()| numbers.keys() as f64)
 }
