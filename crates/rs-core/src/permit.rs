@@ -51,7 +51,10 @@ impl<G: Guard> Permit<G> {
     /// # Panics
     /// Never: a permit has its ticket until it is finished or dropped.
     #[inline]
-    #[expect(clippy::expect_used, reason = "whoever takes the ticket consumes the permit")]
+    #[expect(
+        clippy::expect_used,
+        reason = "whoever takes the ticket consumes the permit"
+    )]
     pub fn into_ticket(mut self) -> G::Ticket {
         self.ticket.take().expect("a permit that was not finished")
     }

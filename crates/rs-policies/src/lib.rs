@@ -158,8 +158,10 @@ mod deadline;
 mod fallback;
 mod hedge;
 pub mod metrics;
+mod per_key;
 mod pipeline;
 mod queue;
+mod rate_limit;
 mod retry;
 mod rules;
 mod sync;
@@ -179,10 +181,12 @@ pub use fallback::{
 #[cfg(feature = "cache")]
 pub use fallback::{LastGood, LastGoodConfig};
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
+pub use per_key::{Keyed, KeyedTicket, PerKey, PerKeyConfig, Resting, WhenFull};
 pub use pipeline::{
     Chaos, Doubt, DynPipeline, Given, LimitSlot, Part, Parts, Pipeline, PipelineBuilder, Plan,
     PlanError, Sketch, Stack, Strike,
 };
+pub use rate_limit::{RateLimit, RateLimitConfig, TooFast};
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;

@@ -6,7 +6,7 @@ use rs_core::{TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
 
 use crate::{
-    CoalesceRole, Crowded, FallbackSource, HedgeEnd, RetryEnd, Unanswered, hedge, retry,
+    CoalesceRole, Crowded, FallbackSource, HedgeEnd, RetryEnd, TooFast, Unanswered, hedge, retry,
     rules::Home,
 };
 
@@ -198,6 +198,74 @@ pub static FALLBACK_UNANSWERED: Metric<Counter, Unanswered, 1> = Metric::counter
     "Calls that failed and were to be answered by something else, but were not, by why.",
 )
 .by(["fallback"]);
+/// How many were too fast.
+pub static RATE_LIMIT_REJECTED: Metric<Counter, TooFast, 1> = Metric::counter(
+    "rate_limit_rejected_calls_total",
+    "Calls that were refused, by why.",
+)
+.by(["rate_limit"]);
+
+/// What dark mode let in.
+pub static RATE_LIMIT_DARK: Metric<Counter, (), 1> = Metric::counter(
+    "rate_limit_dark_rejections_total",
+    "Calls that would have waited or been refused, but for dark mode.",
+)
+.by(["rate_limit"]);
+
+/// How long calls waited for their turn.
+pub static RATE_LIMIT_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
+    "rate_limit_wait_seconds",
+    "How long calls waited that had to wait and went on.",
+    Unit::Seconds,
+    LATENCY,
+)
+.by(["rate_limit"]);
+
+/// How many wait.
+pub static RATE_LIMIT_WAITING: Metric<Gauge, (), 1> =
+    Metric::gauge("rate_limit_waiting_calls", "Calls that wait.", Unit::Count).by(["rate_limit"]);
+
+/// How many may come at once.
+pub static RATE_LIMIT_AVAILABLE: Metric<Gauge, (), 1> = Metric::gauge(
+    "rate_limit_available_tokens",
+    "Tokens that are there; less than none if calls wait for some that were promised.",
+    Unit::Count,
+)
+.by(["rate_limit"]);
+
+/// How many may come in a second.
+pub static RATE_LIMIT_RATE: Metric<Gauge, (), 1> = Metric::gauge(
+    "rate_limit_rate",
+    "Tokens that come in a second.",
+    Unit::PerSecond,
+)
+.by(["rate_limit"]);
+
+/// How many keys have a guard.
+pub static PER_KEY_KEYS: Metric<Gauge, (), 1> = Metric::gauge(
+    "per_key_keys",
+    "Keys that have a guard of their own.",
+    Unit::Count,
+)
+.by(["per_key"]);
+
+/// How many calls were refused.
+pub static PER_KEY_REJECTED: Metric<Counter, (), 1> = Metric::counter(
+    "per_key_rejected_calls_total",
+    "Calls that the guard of their key refused, or that were refused for want of room for one.",
+)
+.by(["per_key"]);
+
+/// How many calls found no room.
+pub static PER_KEY_NOT_KEPT: Metric<Counter, (), 1> = Metric::counter(
+    "per_key_not_kept_total",
+    "Calls whose key had no guard, and no room for one.",
+)
+.by(["per_key"]);
+
+/// How many guards made room.
+pub static PER_KEY_EVICTED: Metric<Counter, (), 1> =
+    Metric::counter("per_key_evicted_total", "Guards that rested and made room.").by(["per_key"]);
 
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
@@ -227,6 +295,16 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &COALESCE_WAITING,
         &FALLBACK_CALLS,
         &FALLBACK_UNANSWERED,
+        &RATE_LIMIT_REJECTED,
+        &RATE_LIMIT_DARK,
+        &RATE_LIMIT_WAIT,
+        &RATE_LIMIT_WAITING,
+        &RATE_LIMIT_AVAILABLE,
+        &RATE_LIMIT_RATE,
+        &PER_KEY_KEYS,
+        &PER_KEY_REJECTED,
+        &PER_KEY_NOT_KEPT,
+        &PER_KEY_EVICTED,
     ],
 );
 
@@ -343,4 +421,29 @@ pub(crate) fn bulkhead<N: BulkheadNumbers>(home: &Home, of: &Arc<N>) -> [Observe
             .waiting()
             .into()),
     ]
+}
+
+pub(crate) trait RateLimitNumbers: Send + Sync + 'static {
+    fn available(&self) -> f64;
+    fn rate(&self) -> f64;
+    fn waiting(&self) -> u32;
+}
+
+pub(crate) fn rate_limit<N: RateLimitNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3] {
+    [
+        observed!(RATE_LIMIT_AVAILABLE, home, of, |numbers, ()| numbers
+            .available()),
+        observed!(RATE_LIMIT_RATE, home, of, |numbers, ()| numbers.rate()),
+        observed!(RATE_LIMIT_WAITING, home, of, |numbers, ()| numbers
+            .waiting()
+            .into()),
+    ]
+}
+
+pub(crate) trait PerKeyNumbers: Send + Sync + 'static {
+    fn keys(&self) -> usize;
+}
+
+pub(crate) fn per_key<N: PerKeyNumbers>(home: &Home, of: &Arc<N>) -> Observed {
+    observed!(PER_KEY_KEYS, home, of, |numbers, ()| numbers.keys() as f64)
 }

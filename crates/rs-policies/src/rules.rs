@@ -142,12 +142,15 @@ pub(crate) static ACTIONS: &[rs_core::ActionSpec] = &[
 /// The part of `Inspect` that is the same for all of them.
 macro_rules! inspect {
     ($kind:literal) => {
+        inspect!($kind, home);
+    };
+    ($kind:literal, $($home:ident).+) => {
         fn kind(&self) -> &'static str {
             $kind
         }
 
         fn name(&self) -> rs_core::Name {
-            self.home.name
+            self.$($home).+.name
         }
 
         fn actions(&self) -> &'static [rs_core::ActionSpec] {
