@@ -1,0 +1,4 @@
+//! The adaptive limit.
+
+mod convergence;
+mod server;
