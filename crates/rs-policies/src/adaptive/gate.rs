@@ -280,6 +280,7 @@ impl Gate {
     }
 
     fn shed(&self, lanes: &mut Lanes, now: Instant, called: &mut Called) {
+        lanes.look(now);
         while let Some(overdue) = lanes.shed_one(now) {
             self.word.fetch_sub(Word::ONE_WAITS, Ordering::AcqRel);
             called.add(Some(overdue));

@@ -131,21 +131,23 @@ impl Lanes {
         self.end(number, End::Displaced)
     }
 
-    /// Looks which queues stand, and ends the waiting of one that is overdue there, if any is.
-    pub(super) fn shed_one(&mut self, now: Instant) -> Option<Waker> {
+    /// Looks which queues stand.
+    pub(super) fn look(&mut self, now: Instant) {
         let (target, interval) = (self.rules.target(), self.rules.interval());
         for class in 0..CLASSES {
             let oldest = self.lanes[class].first;
             let age = oldest.map(|oldest| self.age(oldest, now));
             let lane = &mut self.lanes[class];
             lane.stands = lane.codel.stands(now, age, target, interval);
-            if let (true, Some(oldest), Some(age)) = (lane.stands, oldest, age)
-                && age > 2 * target
-            {
-                return self.end(oldest, End::Overdue);
-            }
         }
-        None
+    }
+
+    /// Ends the waiting of one that is overdue in a queue that stands, the least critical first.
+    pub(super) fn shed_one(&mut self, now: Instant) -> Option<Waker> {
+        let standing = self.lanes.iter().filter(|lane| lane.stands);
+        let mut oldest = standing.filter_map(|lane| lane.first);
+        let overdue = oldest.find(|oldest| self.age(*oldest, now) > 2 * self.rules.target())?;
+        self.end(overdue, End::Overdue)
     }
 
     /// Whether the queue of any class stands.
