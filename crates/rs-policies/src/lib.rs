@@ -150,6 +150,8 @@
 //! |---|---|
 //! | `serde` | configuration from files |
 //! | `tower` | `PolicyLayer`: any policy as a layer |
+//! Policies for calls that may fail: retry, budget, timeout, bulkhead.
+mod adaptive;
 mod backoff;
 mod budget;
 mod bulkhead;
@@ -164,11 +166,16 @@ mod queue;
 mod rate_limit;
 mod retry;
 mod rules;
+mod shed;
 mod sync;
 mod timeout;
 #[cfg(feature = "tower")]
 mod tower;
 
+pub use adaptive::{
+    AdaptiveConfig, AdaptiveLimit, AdaptiveTicket, Aimd, Algorithm, ClassShares, FindLimit,
+    Gradient, OwnAlgorithm, Sample, Saturated, Vegas, Waiting,
+};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
@@ -190,6 +197,7 @@ pub use rate_limit::{RateLimit, RateLimitConfig, TooFast};
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;
+pub use shed::{LoadShed, LoadShedConfig, ShedTicket};
 pub use timeout::{Timeout, TimeoutConfig};
 #[cfg(feature = "tower")]
 pub use tower::{ByClone, PolicyLayer, PolicyService, Repeat};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use rs_core::{TimeScope, Unit, label_set};
+use rs_core::{Criticality, TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
 
 use crate::{
-    CoalesceRole, Crowded, FallbackSource, HedgeEnd, RetryEnd, TooFast, Unanswered, hedge, retry,
-    rules::Home,
+    CoalesceRole, Crowded, FallbackSource, HedgeEnd, RetryEnd, Saturated, TooFast, Unanswered,
+    hedge, retry, rules::Home,
 };
 
 label_set! {
@@ -27,6 +27,31 @@ label_set! {
         Write = "write",
         /// Anything else.
         Other = "other",
+    }
+}
+
+label_set! {
+    /// How critical a call is.
+    pub enum Class: "criticality" {
+        /// Batch work.
+        Sheddable = "sheddable",
+        /// Nobody waits for it.
+        SheddablePlus = "sheddable_plus",
+        /// Somebody sees it when it fails.
+        Critical = "critical",
+        /// Serious harm when it fails.
+        CriticalPlus = "critical_plus",
+    }
+}
+
+impl From<Criticality> for Class {
+    fn from(class: Criticality) -> Self {
+        match class {
+            Criticality::Sheddable => Self::Sheddable,
+            Criticality::SheddablePlus => Self::SheddablePlus,
+            Criticality::Critical => Self::Critical,
+            Criticality::CriticalPlus => Self::CriticalPlus,
+        }
     }
 }
 
@@ -266,6 +291,100 @@ pub static PER_KEY_NOT_KEPT: Metric<Counter, (), 1> = Metric::counter(
 /// How many guards made room.
 pub static PER_KEY_EVICTED: Metric<Counter, (), 1> =
     Metric::counter("per_key_evicted_total", "Guards that rested and made room.").by(["per_key"]);
+/// How many calls may be in flight, as found.
+pub static ADAPTIVE_LIMIT: Metric<Gauge, (), 1> = Metric::gauge(
+    "adaptive_limit",
+    "Calls that may be in flight at once, as found.",
+    Unit::Count,
+)
+.by(["adaptive_limit"]);
+
+/// How many are.
+pub static ADAPTIVE_IN_FLIGHT: Metric<Gauge, (), 1> = Metric::gauge(
+    "adaptive_in_flight",
+    "Calls that are in flight.",
+    Unit::Count,
+)
+.by(["adaptive_limit"]);
+
+/// How many wait.
+pub static ADAPTIVE_QUEUE: Metric<Gauge, (), 1> =
+    Metric::gauge("adaptive_queue_size", "Calls that wait.", Unit::Count).by(["adaptive_limit"]);
+
+/// How long calls take.
+pub static ADAPTIVE_TIME: Metric<Gauge, (), 1> = Metric::gauge(
+    "adaptive_rtt_seconds",
+    "How long calls that succeed take, smoothed.",
+    Unit::Seconds,
+)
+.by(["adaptive_limit"]);
+
+/// How long unloaded calls take.
+pub static ADAPTIVE_UNLOADED: Metric<Gauge, (), 1> = Metric::gauge(
+    "adaptive_min_rtt_seconds",
+    "How long calls take when nobody is before them, as last measured.",
+    Unit::Seconds,
+)
+.by(["adaptive_limit"]);
+
+/// How many were dropped.
+pub static ADAPTIVE_DROPPED: Metric<Counter, (), 1> = Metric::counter(
+    "adaptive_dropped_calls_total",
+    "Calls that took too long or that the dependency throttled.",
+)
+.by(["adaptive_limit"]);
+
+/// How many were refused.
+pub static ADAPTIVE_REJECTED: Metric<Counter, (Saturated, Class), 1> = Metric::counter(
+    "adaptive_rejected_calls_total",
+    "Calls that were refused, by why and by how critical they were.",
+)
+.by(["adaptive_limit"]);
+
+/// What dark mode let in.
+pub static ADAPTIVE_DARK: Metric<Counter, (), 1> = Metric::counter(
+    "adaptive_dark_rejections_total",
+    "Calls that would have waited or been refused, but for dark mode.",
+)
+.by(["adaptive_limit"]);
+
+/// How long calls waited that got a place.
+pub static ADAPTIVE_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
+    "adaptive_wait_seconds",
+    "How long calls waited that had to wait and got a place.",
+    Unit::Seconds,
+    LATENCY,
+)
+.by(["adaptive_limit"]);
+
+/// How many calls were refused because the dependency accepts too few.
+pub static SHED_REJECTED: Metric<Counter, Class, 1> = Metric::counter(
+    "load_shed_rejected_calls_total",
+    "Calls that were refused because the dependency accepts too few, by how critical they were.",
+)
+.by(["load_shed"]);
+
+/// What dark mode let through.
+pub static SHED_DARK: Metric<Counter, Class, 1> = Metric::counter(
+    "load_shed_dark_rejections_total",
+    "Calls that would have been refused, but for dark mode, by how critical they were.",
+)
+.by(["load_shed"]);
+
+/// How many the dependency refused.
+pub static SHED_THROTTLED: Metric<Counter, Class, 1> = Metric::counter(
+    "load_shed_throttled_calls_total",
+    "Calls that the dependency did not accept, by how critical they were.",
+)
+.by(["load_shed"]);
+
+/// How likely calls are to be refused.
+pub static SHED_PROBABILITY: Metric<Gauge, Class, 1> = Metric::gauge(
+    "load_shed_probability",
+    "The share of the calls that is refused at present, by how critical they are.",
+    Unit::Share,
+)
+.by(["load_shed"]);
 
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
@@ -305,6 +424,19 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &PER_KEY_REJECTED,
         &PER_KEY_NOT_KEPT,
         &PER_KEY_EVICTED,
+        &ADAPTIVE_LIMIT,
+        &ADAPTIVE_IN_FLIGHT,
+        &ADAPTIVE_QUEUE,
+        &ADAPTIVE_TIME,
+        &ADAPTIVE_UNLOADED,
+        &ADAPTIVE_DROPPED,
+        &ADAPTIVE_REJECTED,
+        &ADAPTIVE_DARK,
+        &ADAPTIVE_WAIT,
+        &SHED_REJECTED,
+        &SHED_DARK,
+        &SHED_THROTTLED,
+        &SHED_PROBABILITY,
     ],
 );
 
@@ -446,4 +578,45 @@ pub(crate) trait PerKeyNumbers: Send + Sync + 'static {
 
 pub(crate) fn per_key<N: PerKeyNumbers>(home: &Home, of: &Arc<N>) -> Observed {
     observed!(PER_KEY_KEYS, home, of, |numbers, ()| numbers.keys() as f64)
+}
+
+pub(crate) trait AdaptiveNumbers: Send + Sync + 'static {
+    fn limit(&self) -> u32;
+    fn in_flight(&self) -> u32;
+    fn waiting(&self) -> u32;
+    fn time(&self) -> f64;
+    fn unloaded(&self) -> f64;
+    fn dropped(&self) -> u64;
+}
+
+pub(crate) fn adaptive<N: AdaptiveNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 6] {
+    [
+        observed!(ADAPTIVE_LIMIT, home, of, |numbers, ()| numbers
+            .limit()
+            .into()),
+        observed!(ADAPTIVE_IN_FLIGHT, home, of, |numbers, ()| numbers
+            .in_flight()
+            .into()),
+        observed!(ADAPTIVE_QUEUE, home, of, |numbers, ()| numbers
+            .waiting()
+            .into()),
+        observed!(ADAPTIVE_TIME, home, of, |numbers, ()| numbers.time()),
+        observed!(ADAPTIVE_UNLOADED, home, of, |numbers, ()| numbers
+            .unloaded()),
+        observed!(ADAPTIVE_DROPPED, home, of, |numbers, ()| numbers.dropped()),
+    ]
+}
+
+pub(crate) trait ShedNumbers: Send + Sync + 'static {
+    fn throttled(&self, class: Class) -> u64;
+    fn probability(&self, class: Class) -> f64;
+}
+
+pub(crate) fn shed<N: ShedNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
+    [
+        observed!(SHED_THROTTLED, home, of, |numbers, class| numbers
+            .throttled(class)),
+        observed!(SHED_PROBABILITY, home, of, |numbers, class| numbers
+            .probability(class)),
+    ]
 }

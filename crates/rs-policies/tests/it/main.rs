@@ -1,6 +1,7 @@
 //! What `rs-policies` promises, through its public items only.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod adaptive;
 mod allocations;
 mod auto_traits;
 mod backoff;
