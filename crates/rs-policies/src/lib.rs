@@ -190,8 +190,9 @@ pub use fallback::{LastGood, LastGoodConfig};
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
 pub use per_key::{Keyed, KeyedTicket, PerKey, PerKeyConfig, Resting, WhenFull};
 pub use pipeline::{
-    Chaos, Doubt, DynPipeline, Given, LimitSlot, Part, Parts, Pipeline, PipelineBuilder, Plan,
-    PlanError, Sketch, Stack, Strike,
+    AddCoalesce, AddFallback, AddHedge, Adds, Both, Chaos, Doubt, DynPipeline, Given, LimitSlot,
+    LimitSlots, Limits, Part, Parts, Pipeline, PipelineBuilder, Plan, PlanError, Sketch, Stack,
+    Strike, With, WithSlots, Within,
 };
 pub use rate_limit::{RateLimit, RateLimitConfig, TooFast};
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
