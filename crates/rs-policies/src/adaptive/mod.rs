@@ -27,8 +27,8 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Criticality, Deadline, Ending, Guard, Measure, Name, Outcome, Reason,
-    Rejection, Unit, label_set,
+    Call, ConfigError, Criticality, Deadline, Ending, Guard, Measure, Name, Outcome, Outline,
+    Reason, Rejection, Unit, humane, label_set,
 };
 use rs_metrics::{Counter, Family, Histogram, Observed, Surroundings};
 
@@ -364,6 +364,29 @@ impl Guard for AdaptiveLimit {
             }
             _ => {
                 inner.gate.give_back(|| clock.now());
+            }
+        }
+    }
+
+    #[inline]
+    fn enter_at_once(&self, call: &Call) -> Option<Result<AdaptiveTicket, Rejection>> {
+        let taken = self.0.gate.try_take(call.criticality());
+        taken.then(|| Ok(self.0.ticket()))
+    }
+
+    fn outline(&self) -> Outline {
+        let config = self.config();
+        let (least, most) = (config.minimum(), config.maximum());
+        let said = format!("{least} to {most} at once, as it finds");
+        let outline = Outline::of("adaptive_limit");
+        match config.queue() {
+            None => outline.saying(said),
+            Some(queue) => {
+                let (length, wait) = (queue.length(), queue.longest());
+                let shown = humane::show_duration(wait);
+                outline
+                    .saying(format!("{said}, {length} wait up to {shown}"))
+                    .waiting_up_to(wait)
             }
         }
     }

@@ -14,7 +14,9 @@ use std::{
     time::Instant,
 };
 
-use rs_core::{Call, Clock, ConfigError, Ending, Guard, Inspect, Name, Rejection, Value};
+use rs_core::{
+    Call, Clock, ConfigError, Ending, Guard, Inspect, Name, Outline, Rejection, Value, humane,
+};
 use rs_metrics::{Observed, Surroundings};
 
 pub(crate) use self::desk::{Desk, Members};
@@ -306,7 +308,27 @@ impl Guard for RateLimit {
     }
 
     #[inline]
+    fn enter_at_once(&self, _call: &Call) -> Option<Result<(), Rejection>> {
+        let now = self.inner.clock.now();
+        self.inner.take(now, self.cost).ok().map(Ok)
+    }
+
+    #[inline]
     fn leave(&self, (): (), _ending: Ending) {}
+
+    fn outline(&self) -> Outline {
+        let config = self.config();
+        let said = format!("{}, bursts of {}", config.rate(), config.burst());
+        let wait = config.longest_wait();
+        let outline = Outline::of("rate_limit").waiting_up_to(wait);
+        if wait.is_zero() {
+            return outline.saying(said);
+        }
+        outline.saying(format!(
+            "{said}, waits up to {}",
+            humane::show_duration(wait)
+        ))
+    }
 }
 
 impl metrics::RateLimitNumbers for Inner {

@@ -15,7 +15,7 @@ use std::{
 
 use rs_core::{
     Call, ConfigError, Criticality, Ending, FaultKind, Guard, Inspect, Label, Measure, Name,
-    Outcome, Reason, Rejection, Severity, SignalKind, Unit, Value,
+    Outcome, Outline, Reason, Rejection, Severity, SignalKind, Unit, Value,
 };
 use rs_metrics::{Counter, Family, Observed, Surroundings};
 
@@ -314,6 +314,16 @@ impl Guard for LoadShed {
                 }
             }
         }
+    }
+
+    #[inline]
+    fn enter_at_once(&self, call: &Call) -> Option<Result<ShedTicket, Rejection>> {
+        Some(self.try_enter(call))
+    }
+
+    fn outline(&self) -> Outline {
+        let accepted = self.config().for_each_accepted();
+        Outline::of("load_shed").saying(format!("up to {accepted} calls for each that is accepted"))
     }
 }
 
