@@ -154,6 +154,7 @@
 mod adaptive;
 mod backoff;
 mod budget;
+pub mod building;
 mod bulkhead;
 mod coalesce;
 mod deadline;
@@ -190,11 +191,15 @@ pub use fallback::{LastGood, LastGoodConfig};
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
 pub use per_key::{Keyed, KeyedTicket, PerKey, PerKeyConfig, Resting, WhenFull};
 pub use pipeline::{
-    AddCoalesce, AddFallback, AddHedge, Adds, Both, Chaos, Doubt, DynPipeline, Given, LimitSlot,
-    LimitSlots, Limits, Part, Parts, Pipeline, PipelineBuilder, Plan, PlanError, Sketch, Stack,
-    Strike, With, WithSlots, Within,
+    Both, Chaos, Doubt, DynPipeline, Given, Part, Parts, Pipeline, PipelineBuilder, Plan,
+    PlanError, Sketch, Stack, Strike, With,
 };
-pub use rate_limit::{RateLimit, RateLimitConfig, TooFast};
+#[cfg(feature = "redis")]
+pub use rate_limit::RedisTokens;
+pub use rate_limit::{
+    Fetched, RateLimit, RateLimitConfig, SharedRateLimit, SharedRateLimitConfig, Taking, TokenAsk,
+    TokenStore, TokenStoreError, TokensGiven, TooFast,
+};
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;

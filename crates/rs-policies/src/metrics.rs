@@ -6,8 +6,8 @@ use rs_core::{Criticality, TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
 
 use crate::{
-    CoalesceRole, Crowded, FallbackSource, HedgeEnd, RetryEnd, Saturated, TooFast, Unanswered,
-    hedge, retry, rules::Home,
+    CoalesceRole, Crowded, FallbackSource, Fetched, HedgeEnd, RetryEnd, Saturated, TooFast,
+    Unanswered, hedge, retry, rules::Home,
 };
 
 label_set! {
@@ -266,6 +266,28 @@ pub static RATE_LIMIT_RATE: Metric<Gauge, (), 1> = Metric::gauge(
 )
 .by(["rate_limit"]);
 
+/// What came of asking for tokens.
+pub static SHARED_RATE_LIMIT_ASKS: Metric<Counter, Fetched, 1> = Metric::counter(
+    "shared_rate_limit_asks_total",
+    "Times that this replica asked the store for tokens, by what came of it.",
+)
+.by(["rate_limit"]);
+
+/// What was decided without the store.
+pub static SHARED_RATE_LIMIT_ALONE: Metric<Counter, (), 1> = Metric::counter(
+    "shared_rate_limit_alone_total",
+    "Calls that this replica decided alone, because it did not reach the store or could not wait.",
+)
+.by(["rate_limit"]);
+
+/// Whether the store is reached.
+pub static SHARED_RATE_LIMIT_LOST: Metric<Gauge, (), 1> = Metric::gauge(
+    "shared_rate_limit_store_lost",
+    "1 while this replica does not reach the store and decides alone, else 0.",
+    Unit::Count,
+)
+.by(["rate_limit"]);
+
 /// How many keys have a guard.
 pub static PER_KEY_KEYS: Metric<Gauge, (), 1> = Metric::gauge(
     "per_key_keys",
@@ -420,6 +442,9 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &RATE_LIMIT_WAITING,
         &RATE_LIMIT_AVAILABLE,
         &RATE_LIMIT_RATE,
+        &SHARED_RATE_LIMIT_ASKS,
+        &SHARED_RATE_LIMIT_ALONE,
+        &SHARED_RATE_LIMIT_LOST,
         &PER_KEY_KEYS,
         &PER_KEY_REJECTED,
         &PER_KEY_NOT_KEPT,
@@ -619,4 +644,14 @@ pub(crate) fn shed<N: ShedNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
         observed!(SHED_PROBABILITY, home, of, |numbers, class| numbers
             .probability(class)),
     ]
+}
+
+pub(crate) trait SharedRateLimitNumbers: Send + Sync + 'static {
+    fn is_alone(&self) -> bool;
+}
+
+pub(crate) fn shared_rate_limit<N: SharedRateLimitNumbers>(home: &Home, of: &Arc<N>) -> Observed {
+    observed!(SHARED_RATE_LIMIT_LOST, home, of, |numbers, ()| f64::from(
+        u8::from(numbers.is_alone())
+    ))
 }

@@ -59,6 +59,13 @@ impl<C: Checked> Rules<C> {
         Ok(version)
     }
 
+    /// Puts another in force if it is right, of which others speak.
+    pub(crate) fn put(&self, config: C) -> Result<(), ConfigError> {
+        config.check()?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        Ok(())
+    }
+
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Relaxed)
     }

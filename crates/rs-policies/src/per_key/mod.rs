@@ -21,7 +21,7 @@ use rs_core::{
 };
 use rs_metrics::{Counter, Family, Observed, Surroundings};
 
-use self::shelf::{Kept, Shelves};
+use self::shelf::{Kept, Look, SHELVES, Shelves};
 use crate::{
     metrics,
     rules::{Announcements, Home, Rules, inspect},
@@ -281,23 +281,26 @@ impl<G: Resting> Inner<G> {
         }
     }
 
-    /// Guards that rest do not stay until they are idle when others need the room. Some shelves at a time,
-    /// so that no call looks at all of them.
+    /// Guards that rest do not stay until they are idle when others need the room. No call looks at many
+    /// more than a thousand of them.
     fn make_room(&self, key: u64, now: Instant) {
-        for next in 0..8 {
-            let shelf = key.wrapping_add(next);
-            if self.evict_from(shelf, now, Self::PATIENCE, Duration::ZERO) > 0 {
+        let mut looked = 0;
+        for next in 0..SHELVES {
+            let shelf = key.wrapping_add(next as u64);
+            let look = self.evict_from(shelf, now, Self::PATIENCE, Duration::ZERO);
+            looked += look.at;
+            if look.gone > 0 || looked > 1000 {
                 return;
             }
         }
     }
 
-    fn evict_from(&self, key: u64, now: Instant, pause: Duration, idle: Duration) -> usize {
-        let gone = self
+    fn evict_from(&self, key: u64, now: Instant, pause: Duration, idle: Duration) -> Look {
+        let look = self
             .shelves
             .tidy_shelf(key, now, pause, idle, G::is_resting);
-        self.evicted.add(gone as u64);
-        gone
+        self.evicted.add(look.gone as u64);
+        look
     }
 
     fn evict_all(&self, idle: Duration) {

@@ -51,8 +51,15 @@ impl<G> Kept<G> {
     }
 }
 
+/// What came of a look for the idle.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Look {
+    pub(super) at: usize,
+    pub(super) gone: usize,
+}
+
 /// Threads that ask for different keys meet on one in so many; a power of two.
-const SHELVES: usize = 64;
+pub(super) const SHELVES: usize = 64;
 
 impl<G> Shelves<G> {
     pub(super) fn new() -> Self {
@@ -118,7 +125,7 @@ impl<G> Shelves<G> {
         kept
     }
 
-    /// Looks for the idle on the shelf of this key, if nobody has for a while. How many went.
+    /// Looks for the idle on the shelf of this key, if nobody has for a while.
     pub(super) fn tidy_shelf(
         &self,
         key: u64,
@@ -126,15 +133,15 @@ impl<G> Shelves<G> {
         pause: Duration,
         idle: Duration,
         rests: impl Fn(&G) -> bool,
-    ) -> usize {
+    ) -> Look {
         let shelf = self.shelf(key);
         // Whoever finds somebody at it goes on.
         let Ok(mut looked) = shelf.looked.try_lock() else {
-            return 0;
+            return Look::default();
         };
         let lately = |last: Instant| now.saturating_duration_since(last) < pause;
         if looked.is_some_and(lately) {
-            return 0;
+            return Look::default();
         }
         *looked = Some(now);
         drop(looked);
@@ -150,7 +157,7 @@ impl<G> Shelves<G> {
     ) -> usize {
         let shelves = self.shelves.iter();
         shelves
-            .map(|shelf| self.tidy(shelf, now, idle, &rests))
+            .map(|shelf| self.tidy(shelf, now, idle, &rests).gone)
             .sum()
     }
 
@@ -160,8 +167,9 @@ impl<G> Shelves<G> {
         now: Instant,
         idle: Duration,
         rests: &impl Fn(&G) -> bool,
-    ) -> usize {
+    ) -> Look {
         let mut going = shelf.all();
+        let at = going.len();
         going.retain(|(_, kept)| kept.is_idle(now, idle) && rests(&kept.guard));
         let guards = shelf.guards.write();
         let mut guards = guards.unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +185,7 @@ impl<G> Shelves<G> {
         let gone = before - guards.len();
         self.taken.fetch_sub(gone, Ordering::Relaxed);
         drop(guards);
-        gone
+        Look { at, gone }
     }
 
     /// All guards, to be visited while no lock is held.

@@ -81,10 +81,21 @@ impl Desk {
     /// The rules first, then those who go by them: whoever joins in between has the new ones.
     pub(crate) fn reconfigure(&self, config: RateLimitConfig) -> Result<u64, ConfigError> {
         let version = self.rules.replace(&self.home, &ANNOUNCED, config, |_| ())?;
+        self.tell();
+        Ok(version)
+    }
+
+    /// The same, when others announce it.
+    pub(crate) fn goes_by(&self, config: RateLimitConfig) -> Result<(), ConfigError> {
+        self.rules.put(config)?;
+        self.tell();
+        Ok(())
+    }
+
+    fn tell(&self) {
         if let Some(members) = self.members.get().and_then(Weak::upgrade) {
             members.each(&mut Inner::follow);
         }
-        Ok(version)
     }
 
     /// In the dark whoever is too fast is let in nevertheless, and takes nothing.
@@ -158,7 +169,14 @@ impl Desk {
     }
 
     pub(crate) fn snapshot(&self) -> Vec<(&'static str, Value)> {
-        let rules = self.rules.get();
+        self.snapshot_by(&self.rules.get(), self.rules.version())
+    }
+
+    pub(crate) fn snapshot_by(
+        &self,
+        rules: &RateLimitConfig,
+        version: u64,
+    ) -> Vec<(&'static str, Value)> {
         let refused = TooFast::ALL.iter();
         let refused = refused.map(|why| (why.as_str(), self.refused[*why].value().into()));
         vec![
@@ -167,7 +185,7 @@ impl Desk {
             ("longest_wait", rules.longest_wait().into()),
             ("refused", Value::map(refused)),
             ("would_have_held_up", self.dark.value().into()),
-            ("config_version", self.rules.version().into()),
+            ("config_version", version.into()),
         ]
     }
 }

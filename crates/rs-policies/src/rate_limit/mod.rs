@@ -1,11 +1,18 @@
 mod bucket;
 mod config;
 mod desk;
+mod shared;
 mod timeline;
 mod wait;
 
 pub use config::RateLimitConfig;
 pub use desk::TooFast;
+#[cfg(feature = "redis")]
+pub use shared::RedisTokens;
+pub use shared::{
+    Fetched, SharedRateLimit, SharedRateLimitConfig, Taking, TokenAsk, TokenStore, TokenStoreError,
+    TokensGiven,
+};
 
 use std::{
     fmt,
@@ -130,8 +137,7 @@ impl RateLimit {
         let desk = Arc::new(Desk::new(around, name.into(), config)?);
         let limit = Self::at(&desk);
         let inner = &limit.inner;
-        let members = Arc::downgrade(inner);
-        inner.desk.members.get_or_init(|| members);
+        limit.follows(&desk);
         inner
             .observed
             .get_or_init(|| metrics::rate_limit(&inner.desk.home, inner));
@@ -239,6 +245,22 @@ impl RateLimit {
         self.waiting() == 0 && self.inner.bucket.is_full(now)
     }
 
+    /// Alone goes by the rules of this desk.
+    fn follows(&self, desk: &Desk) {
+        let member = Arc::downgrade(&self.inner);
+        desk.members.get_or_init(|| member);
+    }
+
+    /// As [`try_take`](RateLimit::try_take), for a call.
+    #[inline]
+    fn try_take_for(&self, call: &Call, cost: u32) -> Result<(), Rejection> {
+        let now = self.inner.clock.now();
+        match self.inner.take(now, cost) {
+            Ok(()) => Ok(()),
+            Err(enough_at) => self.inner.let_in_or_refuse(call, cost, now, enough_at),
+        }
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }
@@ -295,11 +317,7 @@ impl Guard for RateLimit {
 
     #[inline]
     fn try_enter(&self, call: &Call) -> Result<(), Rejection> {
-        let now = self.inner.clock.now();
-        match self.inner.take(now, self.cost) {
-            Ok(()) => Ok(()),
-            Err(enough_at) => self.inner.let_in_or_refuse(call, self.cost, now, enough_at),
-        }
+        self.try_take_for(call, self.cost)
     }
 
     #[inline]

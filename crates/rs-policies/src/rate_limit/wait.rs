@@ -71,7 +71,7 @@ impl<'l, 'c> Entering<'l, 'c> {
             return Err(limit.refuse(cost, now, enough_at));
         }
         let deadline = call.deadline_at(now);
-        let Some(place) = limit.place(rules.waiters()) else {
+        let Some(mut place) = limit.place(rules.waiters()) else {
             let enough_at = limit.timeline.moment(enough_at);
             return Err(limit.desk.refuse_too_many(rules.waiters(), enough_at));
         };
@@ -88,11 +88,9 @@ impl<'l, 'c> Entering<'l, 'c> {
             Asked::Taken => Ok(None),
             Asked::Reserved(promised) => {
                 let at = limit.timeline.moment(promised.at);
+                place.promised = Some(promised);
                 Ok(Some(Waiting {
-                    place: Place {
-                        promised: Some(promised),
-                        ..place
-                    },
+                    place,
                     since: now,
                     deadline,
                     timer: Box::pin(limit.clock.sleep_until(at)),
