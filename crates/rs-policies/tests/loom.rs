@@ -2,9 +2,12 @@
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p rs-policies --release --test loom
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test -p rs-policies --release --test loom
 //! ```
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "loom/adaptive.rs"]
+mod adaptive;
 #[path = "loom/rate_limit.rs"]
 mod rate_limit;

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use rs_core::{
@@ -66,7 +67,7 @@ struct Inner {
     home: Home,
     rules: Rules<LoadShedConfig>,
     tally: Tally,
-    window: Mutex<Window>,
+    known: Mutex<Known>,
     /// The odds of each class, of 2^32; and the share that was accepted, in bits.
     odds: [AtomicU64; CLASSES],
     accepted: AtomicU64,
@@ -75,6 +76,17 @@ struct Inner {
     dark: Family<Counter, Class>,
     observed: OnceLock<[Observed; 2]>,
 }
+
+/// What the odds follow from, and what was said of them.
+#[derive(Debug)]
+struct Known {
+    window: Window,
+    /// Whether it was last said that calls are refused, and when.
+    said: (bool, Option<Instant>),
+}
+
+/// It is not said more often: at the edge the odds come and go.
+const QUIET: Duration = Duration::from_secs(10);
 
 static ANNOUNCED: Announcements = Announcements::of("load_shed");
 static ACCEPTED: Measure = Measure::new("accepted", Unit::Share);
@@ -122,7 +134,10 @@ impl LoadShed {
         let inner = Arc::new(Inner {
             rules: Rules::new(config)?,
             tally: Tally::new(around.dice(name.as_str())),
-            window: Mutex::new(Window::new(config.window(), around.clock().now())),
+            known: Mutex::new(Known {
+                window: Window::new(config.window(), around.clock().now()),
+                said: (false, None),
+            }),
             odds: std::array::from_fn(|_| AtomicU64::new(0)),
             accepted: AtomicU64::new(1.0_f64.to_bits()),
             counts_timeouts: AtomicBool::new(config.counts_timeouts()),
@@ -186,8 +201,8 @@ impl Inner {
         self.odds[class as usize].load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The dice fall for a call that may be refused.
@@ -217,22 +232,17 @@ impl Inner {
     #[cold]
     fn look(&self) {
         let rules = self.rules.get();
-        let Ok(mut window) = self.window.try_lock() else {
+        let Ok(mut known) = self.known.try_lock() else {
             return;
         };
         let now = self.home.around.clock().now();
-        window.count(now, self.tally.totals());
-        self.publish(window, &rules);
+        known.window.count(now, self.tally.totals());
+        self.publish(known, &rules, now);
     }
 
-    fn publish(&self, window: MutexGuard<'_, Window>, rules: &LoadShedConfig) {
-        let came = window.came();
+    fn publish(&self, mut known: MutexGuard<'_, Known>, rules: &LoadShedConfig, now: Instant) {
+        let came = known.window.came();
         let odds = odds::odds(&came, rules);
-        let did = self
-            .odds
-            .iter()
-            .any(|odds| odds.load(Ordering::Relaxed) > 0);
-        let does = odds.iter().any(|odds| *odds > 0.0);
         for (known, odds) in self.odds.iter().zip(odds) {
             known.store((odds * WHOLE) as u64, Ordering::Relaxed);
         }
@@ -244,15 +254,18 @@ impl Inner {
             1.0
         };
         self.accepted.store(accepted.to_bits(), Ordering::Relaxed);
-        drop(window);
-        if does && !did {
-            self.home.record(|| {
-                let signal = BEGAN.signal(self.home.name);
-                signal.with(ACCEPTED.at(accepted))
-            });
-        } else if did && !does {
-            self.home.record(|| ENDED.signal(self.home.name));
+        let refuses = odds.iter().any(|odds| *odds > 0.0);
+        let (said, at) = known.said;
+        let is_quiet = at.is_some_and(|at| now.saturating_duration_since(at) < QUIET);
+        if refuses == said || is_quiet {
+            return;
         }
+        known.said = (refuses, Some(now));
+        drop(known);
+        self.home.record(|| match refuses {
+            true => BEGAN.signal(self.home.name).with(ACCEPTED.at(accepted)),
+            false => ENDED.signal(self.home.name),
+        });
     }
 
     fn reconfigure(&self, config: LoadShedConfig) -> Result<u64, ConfigError> {
@@ -260,10 +273,10 @@ impl Inner {
             .replace(&self.home, &ANNOUNCED, config, |config| {
                 let timeouts = config.counts_timeouts();
                 self.counts_timeouts.store(timeouts, Ordering::Relaxed);
-                let mut window = self.lock();
-                window.count(self.home.around.clock().now(), self.tally.totals());
-                window.resize(config.window());
-                self.publish(window, config);
+                let (mut known, now) = (self.lock(), self.home.around.clock().now());
+                known.window.count(now, self.tally.totals());
+                known.window.resize(config.window());
+                self.publish(known, config, now);
             })
     }
 
@@ -343,7 +356,7 @@ impl Inspect for Inner {
 
     fn snapshot(&self) -> Value {
         self.look();
-        let (rules, came) = (self.rules.get(), self.lock().came());
+        let (rules, came) = (self.rules.get(), self.lock().window.came());
         let classes = Class::ALL.iter().zip(came).map(|(class, came)| {
             let odds = self.odds[class.index()].load(Ordering::Relaxed) as f64 / WHOLE;
             let shown = Value::map([

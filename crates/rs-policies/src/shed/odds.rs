@@ -29,8 +29,9 @@ pub(super) fn odds(came: &[Came; CLASSES], rules: &LoadShedConfig) -> [f64; CLAS
     };
     let mut left: f64 = came.iter().map(too_many).sum();
     came.map(|class| {
-        let (wanted, most) = (left / (class.requests + 1.0), rules.most().get());
-        left = (left - class.requests * most).max(0.0);
-        wanted.min(most)
+        let share = left / (class.requests + 1.0);
+        // Those that are let through to ask are not made up for by others.
+        left = (left - class.requests).max(0.0);
+        share.min(rules.most().get())
     })
 }

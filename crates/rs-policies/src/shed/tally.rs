@@ -15,46 +15,46 @@ use super::{
 use crate::metrics::Class;
 
 #[derive(Debug)]
-pub(super) struct Tally(Striped<Stripe>);
+pub(super) struct Tally {
+    stripes: Striped<Stripe>,
+    /// Of a generator that needs no lock: it counts, and what it counted is scattered. One for all, so
+    /// that a run can be repeated on any thread; it is asked only while calls are refused.
+    dice: AtomicU64,
+}
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Stripe {
     accepted: [AtomicU64; CLASSES],
     throttled: [AtomicU64; CLASSES],
     shed: [AtomicU64; CLASSES],
-    /// Of a generator that needs no lock: it counts, and what it counted is scattered.
-    dice: AtomicU64,
 }
 
 impl Tally {
     pub(super) fn new(mut dice: Rng) -> Self {
-        Self(Striped::at_most(16, || Stripe {
-            accepted: Default::default(),
-            throttled: Default::default(),
-            shed: Default::default(),
+        Self {
+            stripes: Striped::at_most(16, Stripe::default),
             dice: AtomicU64::new(dice.u64(..)),
-        }))
+        }
     }
 
     #[inline]
     pub(super) fn accepted(&self, class: Criticality) {
-        self.0.local().accepted[class as usize].fetch_add(1, Ordering::Relaxed);
+        self.stripes.local().accepted[class as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn throttled(&self, class: Criticality) {
-        self.0.local().throttled[class as usize].fetch_add(1, Ordering::Relaxed);
+        self.stripes.local().throttled[class as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn shed(&self, class: Criticality) {
-        self.0.local().shed[class as usize].fetch_add(1, Ordering::Relaxed);
+        self.stripes.local().shed[class as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// A number below 2^32.
     pub(super) fn throw(&self) -> u64 {
         // SplitMix64: the golden ratio, and the hash scatters it.
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let dice = &self.0.local().dice;
-        hash::spread(dice.fetch_add(STEP, Ordering::Relaxed)) >> 32
+        hash::spread(self.dice.fetch_add(STEP, Ordering::Relaxed)) >> 32
     }
 
     /// Whether it is the turn of one in so many of a thread's calls.
@@ -72,7 +72,7 @@ impl Tally {
     /// All that were ever counted.
     pub(super) fn totals(&self) -> Totals {
         let mut totals = [Came::default(); CLASSES];
-        for stripe in self.0.iter() {
+        for stripe in self.stripes.iter() {
             let counts = stripe.accepted.iter().zip(&stripe.throttled);
             let counts = counts.zip(&stripe.shed).zip(&mut totals);
             for (((accepted, throttled), shed), total) in counts {
@@ -87,6 +87,6 @@ impl Tally {
 
     pub(super) fn throttled_of(&self, class: Class) -> u64 {
         let of = |stripe: &Stripe| stripe.throttled[class.index()].load(Ordering::Relaxed);
-        self.0.iter().map(of).sum()
+        self.stripes.iter().map(of).sum()
     }
 }

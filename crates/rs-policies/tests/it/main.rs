@@ -18,6 +18,7 @@ mod pipeline;
 mod rate_limit;
 mod retry;
 mod shared_rate_limit;
+mod shed;
 mod stacked;
 mod support;
 mod timeout;

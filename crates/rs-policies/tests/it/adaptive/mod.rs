@@ -3,11 +3,12 @@
 mod cancellation;
 mod config;
 mod convergence;
+mod cost;
 mod model;
 mod overload;
 mod queue;
 mod results;
-mod seen;
+pub(crate) mod seen;
 mod server;
 
 use std::{
