@@ -2,6 +2,8 @@
 mod backoff;
 mod budget;
 mod bulkhead;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod metrics;
 mod queue;
 mod retry;

@@ -72,11 +72,10 @@ fn join(bulkhead: &Bulkhead) {
     drop(block_on(bulkhead.admit(&Call::new("model"))).unwrap());
 }
 
+type Entering<'b> = Pin<Box<dyn Future<Output = Result<Permit<&'b Bulkhead>, Rejection>> + 'b>>;
+
 /// One that has been polled and waits; nobody is behind its waker.
-fn waits<'b>(
-    bulkhead: &'b Bulkhead,
-    call: &'b Call,
-) -> Pin<Box<dyn Future<Output = Result<Permit<&'b Bulkhead>, Rejection>> + 'b>> {
+fn waits<'b>(bulkhead: &'b Bulkhead, call: &'b Call) -> Entering<'b> {
     let mut entering = Box::pin(bulkhead.admit(call));
     let polled = entering
         .as_mut()

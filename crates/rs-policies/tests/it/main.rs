@@ -7,6 +7,8 @@ mod backoff;
 mod budget;
 mod bulkhead;
 mod config;
+#[cfg(feature = "contract")]
+mod contract;
 mod herd;
 mod retry;
 mod support;
