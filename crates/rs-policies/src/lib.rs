@@ -150,6 +150,7 @@
 //! |---|---|
 //! | `serde` | configuration from files |
 //! | `tower` | `PolicyLayer`: any policy as a layer |
+//! | `contract` | `contract`: what every guard promises, as tests for guards of your own |
 //! Policies for calls that may fail: retry, budget, timeout, bulkhead.
 mod adaptive;
 mod backoff;
@@ -157,6 +158,8 @@ mod budget;
 pub mod building;
 mod bulkhead;
 mod coalesce;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod deadline;
 mod fallback;
 mod hedge;

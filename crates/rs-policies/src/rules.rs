@@ -1,12 +1,14 @@
 //! What a policy goes by, and where it lives.
 
 use std::sync::{
-    Arc, PoisonError, RwLock,
+    Arc, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use rs_core::{ConfigError, Measure, Name, Severity, SignalKind, Unit};
 use rs_metrics::{Registry, Surroundings};
+
+use crate::sync::RwLock;
 
 /// A configuration that can be checked as a whole.
 pub(crate) trait Checked {

@@ -1,7 +1,6 @@
 //! Policies under every interleaving that the model checker finds.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p rs-policies --release --test loom
 //! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test -p rs-policies --release --test loom
 //! ```
 #![cfg(loom)]
@@ -9,5 +8,7 @@
 
 #[path = "loom/adaptive.rs"]
 mod adaptive;
+#[path = "loom/bulkhead.rs"]
+mod bulkhead;
 #[path = "loom/rate_limit.rs"]
 mod rate_limit;

@@ -54,7 +54,7 @@ fn a_call_that_succeeds_at_once_allocates_nothing() {
 fn a_call_that_waits_sets_a_timer() {
     let bench = Bench::new();
     let (timeout, call) = (timeout(&bench), Call::new("charge"));
-    let waits = operation(async |_: Call| Ok::<(), ()>(std::future::pending().await));
+    let waits = operation(async |_: Call| std::future::pending::<Result<(), ()>>().await);
     let found = measure(|| {
         let mut running = std::pin::pin!(timeout.run(&call, &waits));
         assert!(crate::support::poll(running.as_mut()).is_pending());

@@ -112,8 +112,9 @@ fn a_permit_comes_back_whatever_happens() {
     };
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(panicking)).unwrap_err();
     check_now(&bench, &bulkhead, 0, 0);
-    let mut hangs =
-        Box::pin(bulkhead.call("x", async |_| Ok::<(), ()>(std::future::pending().await)));
+    let mut hangs = Box::pin(bulkhead.call("x", async |_| {
+        std::future::pending::<Result<(), ()>>().await
+    }));
     assert!(poll(hangs.as_mut()).is_pending());
     check_now(&bench, &bulkhead, 1, 0);
     drop(hangs);

@@ -117,7 +117,7 @@ fn recovery(jitter: Jitter) -> Vec<usize> {
     let outage = 20 * SECOND;
     while !crowd.0.is_empty() {
         crowd.poll();
-        bench.wait(10 * MS);
+        bench.wait(50 * MS);
         if bench.now() - dependency.begin >= outage {
             dependency.down.store(false, SeqCst);
         }
@@ -181,10 +181,10 @@ fn storm(load: &Load, config: BudgetConfig) -> Dependency {
     dependency
 }
 
+/// How many of these, which are in order, were in this time up to that moment.
 fn within(times: &[Duration], end: Duration, time: Duration) -> usize {
-    let begin = end.checked_sub(time);
-    let recent = |at: &&Duration| **at <= end && begin.is_none_or(|begin| **at > begin);
-    times.iter().filter(recent).count()
+    let until = |moment| times.partition_point(|at| *at <= moment);
+    until(end) - end.checked_sub(time).map_or(0, until)
 }
 
 /// In every ten seconds that end with a further attempt: so many further ones for so many first ones.

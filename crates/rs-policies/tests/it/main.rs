@@ -9,6 +9,8 @@ mod budget;
 mod bulkhead;
 mod coalesce;
 mod config;
+#[cfg(feature = "contract")]
+mod contract;
 mod deadline;
 mod fallback;
 mod hedge;

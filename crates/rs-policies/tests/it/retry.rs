@@ -400,7 +400,7 @@ fn retries_in_retries_multiply() {
     let inner = Retry::with_budget(&bench.around, "inner", RetryConfig::new(4, waits), None);
     let inner = inner.unwrap();
     let script = Script::new(&bench, [FAIL]);
-    let (answer, took) = bench.run((&Both(outer.clone(), inner.clone())).run(&script));
+    let (answer, took) = bench.run(nested(&outer, &inner, &script));
     assert!(answer.is_err());
     assert_eq!((script.played(), took), (12, Duration::ZERO));
     check_counted(&bench, &outer, Some(RetryEnd::Exhausted), 2);
@@ -414,30 +414,13 @@ fn retries_in_retries_multiply() {
     });
     let [outer, inner] = both;
     let script = Script::new(&bench, [FAIL]);
-    let (_, _) = bench.run((&Both(outer, inner)).run(&script));
+    let (_, _) = bench.run(nested(&outer, &inner, &script));
     assert_eq!(script.played(), 6, "five tokens, and the first attempt");
 }
 
-struct Both(Retry, Retry);
-
-impl Both {
-    async fn run(&self, script: &Script) -> Answer {
-        (Held(&self.0), Held(&self.1))
-            .run(&Call::new("charge"), script)
-            .await
-    }
-}
-
-/// A policy by reference, which a tuple can hold.
-struct Held<'r>(&'r Retry);
-
-impl<T: Send, E: Send> Policy<T, E> for Held<'_> {
-    async fn run<O>(&self, call: &Call, operation: &O) -> Result<T, Failure<E>>
-    where
-        O: rs_core::Operation<Output = T, Error = E>,
-    {
-        self.0.run(call, operation).await
-    }
+async fn nested(outer: &Retry, inner: &Retry, script: &Script) -> Answer {
+    let both = (outer.clone(), inner.clone());
+    both.run(&Call::new("charge"), script).await
 }
 
 #[test]

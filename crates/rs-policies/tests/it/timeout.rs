@@ -128,7 +128,11 @@ fn what_is_done_at_once_sets_no_timer() {
     let done = timeout.call("x", async |_| Ok::<_, ()>(5));
     assert_eq!(at_once(done), Ok(5));
     // It would: this is how the test knows.
-    let waits = || at_once(timeout.call("x", async |_| Ok::<(), ()>(std::future::pending().await)));
+    let waits = || {
+        at_once(timeout.call("x", async |_| {
+            std::future::pending::<Result<(), ()>>().await
+        }))
+    };
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(waits)).unwrap_err();
 }
 

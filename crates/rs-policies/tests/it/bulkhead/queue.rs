@@ -242,7 +242,9 @@ fn a_call_dropped_anywhere_leaves_nothing_behind() {
 }
 
 /// A waker that does something when it is dropped, as that of a task does which owns other futures.
-struct Owner(Mutex<Option<Box<dyn Send>>>);
+struct Owner {
+    _owned: Mutex<Box<dyn Send>>,
+}
 
 impl Wake for Owner {
     fn wake(self: Arc<Self>) {}
@@ -251,7 +253,10 @@ impl Wake for Owner {
 impl Owner {
     fn waker(owned: impl Send + 'static) -> Waker {
         let owned: Box<dyn Send> = Box::new(owned);
-        Arc::new(Self(Mutex::new(Some(owned)))).into()
+        Arc::new(Self {
+            _owned: Mutex::new(owned),
+        })
+        .into()
     }
 }
 

@@ -157,7 +157,7 @@ impl Plan {
 fn it_does_what_the_model_does() {
     let mut seen = std::collections::BTreeMap::<_, u32>::new();
     let counted = std::cell::RefCell::new(&mut seen);
-    TestRunner::new(cases(3000))
+    TestRunner::new(cases(1500))
         .run(&plan(), |plan| {
             let bench = Bench::new();
             let mut call = Call::new("charge");
@@ -189,7 +189,7 @@ fn it_does_what_the_model_does() {
         .unwrap();
     // Every end was met often enough to mean something.
     assert!(
-        seen.len() == 7 && seen.values().all(|times| *times > 10),
+        seen.len() == 7 && seen.values().all(|times| *times > 5),
         "{seen:?}"
     );
 }
