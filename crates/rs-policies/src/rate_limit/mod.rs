@@ -193,7 +193,7 @@ impl RateLimit {
     /// # Errors
     /// When it is wrong; the old one stays in force.
     pub fn reconfigure(&self, config: RateLimitConfig) -> Result<u64, ConfigError> {
-        self.inner.desk.reconfigure(config)
+        self.inner.reconfigure(config)
     }
 
     /// Takes so many tokens at once, and none if there are not as many: for what is no call, such as the

@@ -34,7 +34,7 @@ impl<'l> Entered<'l> {
     }
 
     #[track_caller]
-    pub(crate) fn is_refused(mut self) -> Rejection {
+    pub(crate) fn refused(mut self) -> Rejection {
         match self.poll() {
             Poll::Ready(Err(refused)) => refused,
             other => panic!("{other:?}"),

@@ -53,7 +53,7 @@ fn not_longer_than_they_may() {
     let stand = Stand::new(bucket(1, 1.0).with_wait(250 * MS));
     let call = Call::new("look up");
     assert!(stand.admits());
-    let refused = Entered::by(&stand.limit, &call).is_refused();
+    let refused = Entered::by(&stand.limit, &call).refused();
     assert_eq!(
         refused.to_string().split(';').next().unwrap(),
         "rate_limit `geocoder` refused the call: wait_too_long (wait 1s, limit 250ms)"
@@ -64,7 +64,7 @@ fn not_longer_than_they_may() {
     let wait = refused.retry_after(stand.clock.now()).unwrap();
     assert_eq!(wait, 750 * MS);
     stand.hand.advance(wait - NS);
-    let _ = Entered::by(&stand.limit, &call).is_refused();
+    let _ = Entered::by(&stand.limit, &call).refused();
     stand.hand.advance(NS);
     let mut entered = Entered::by(&stand.limit, &call);
     assert!(entered.is_waiting());
@@ -78,7 +78,7 @@ fn not_to_their_deadline() {
     assert!(stand.admits());
     let by = |time| Call::new("look up").by(Deadline::after(stand.clock.now(), time));
     for (too_soon, left) in [(99 * MS, "99ms"), (100 * MS, "100ms")] {
-        let refused = Entered::by(&stand.limit, &by(too_soon)).is_refused();
+        let refused = Entered::by(&stand.limit, &by(too_soon)).refused();
         let said = refused.to_string();
         assert!(
             said.contains(&format!("past_deadline (wait 100ms, limit {left})")),
@@ -88,7 +88,7 @@ fn not_to_their_deadline() {
     assert_eq!(stand.limit.refused(TooFast::PastDeadline), 2);
     // A limit that begins when the call does is one, too.
     let limited = Call::new("look up").limited_to(99 * MS);
-    let _ = Entered::by(&stand.limit, &limited).is_refused();
+    let _ = Entered::by(&stand.limit, &limited).refused();
     assert_eq!(stand.limit.available(), 0.0);
 
     let call = by(100 * MS + NS);
@@ -106,7 +106,7 @@ fn a_timer_that_rang_too_late() {
     let mut entered = Entered::by(&stand.limit, &call);
     assert!(entered.is_waiting());
     stand.hand.advance(150 * MS);
-    let refused = entered.is_refused();
+    let refused = entered.refused();
     assert_eq!(refused.reason().code(), "past_deadline");
     // What it was promised is there for others.
     assert_eq!((stand.limit.waiting(), stand.admitted()), (0, 1));
@@ -119,7 +119,7 @@ fn not_more_than_may() {
     assert!(stand.admits());
     let mut all: Vec<_> = (0..2).map(|_| Entered::by(&stand.limit, &call)).collect();
     assert!(all.iter_mut().all(Entered::is_waiting));
-    let refused = Entered::by(&stand.limit, &call).is_refused();
+    let refused = Entered::by(&stand.limit, &call).refused();
     assert_eq!(
         refused.to_string().split(';').next().unwrap(),
         "rate_limit `geocoder` refused the call: too_many_wait (calls waiting 2, limit 2)"
