@@ -206,10 +206,13 @@ impl RateLimit {
         let now = self.inner.clock.now();
         match self.inner.take(now, cost) {
             Ok(()) => Ok(()),
-            Err(enough_at) => {
-                let call = Call::new(self.name());
-                self.inner.let_in_or_refuse(&call, cost, now, enough_at)
+            Err(_)
+                if self.inner.desk.is_lenient()
+                    && self.inner.desk.is_let_in(&Call::new(self.name())) =>
+            {
+                Ok(())
             }
+            Err(enough_at) => Err(self.inner.refuse(cost, now, enough_at)),
         }
     }
 
@@ -255,7 +258,8 @@ impl RateLimit {
         let now = self.inner.clock.now();
         match self.inner.take(now, cost) {
             Ok(()) => Ok(()),
-            Err(enough_at) => self.inner.let_in_or_refuse(call, cost, now, enough_at),
+            Err(_) if self.inner.desk.is_let_in(call) => Ok(()),
+            Err(enough_at) => Err(self.inner.refuse(cost, now, enough_at)),
         }
     }
 
@@ -268,20 +272,6 @@ impl Inner {
     #[inline(always)]
     fn take(&self, now: Instant, cost: u32) -> Result<(), Ticks> {
         self.bucket.take(self.timeline.ticks(now), cost)
-    }
-
-    #[cold]
-    fn let_in_or_refuse(
-        &self,
-        call: &Call,
-        cost: u32,
-        now: Instant,
-        enough_at: Ticks,
-    ) -> Result<(), Rejection> {
-        if self.desk.is_let_in(call) {
-            return Ok(());
-        }
-        Err(self.refuse(cost, now, enough_at))
     }
 
     /// Takes the pace of the rules.
