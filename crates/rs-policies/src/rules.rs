@@ -61,11 +61,11 @@ impl<C: Checked> Rules<C> {
         Ok(version)
     }
 
-    /// Puts another in force if it is right, of which others speak.
-    pub(crate) fn put(&self, config: C) -> Result<(), ConfigError> {
-        config.check()?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-        Ok(())
+    /// Puts another in force that others have checked and speak of.
+    pub(crate) fn put(&self, config: C, then: impl FnOnce(&C)) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(config);
+        then(&current);
     }
 
     pub(crate) fn version(&self) -> u64 {

@@ -9,6 +9,13 @@ pub(crate) use loom::sync::{
 pub(crate) use std::sync::{
     Mutex, MutexGuard, RwLock,
     atomic::{AtomicU64, Ordering},
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering, fence},
+};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering, fence},
 };
 
 use std::sync::PoisonError;

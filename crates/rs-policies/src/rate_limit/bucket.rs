@@ -13,7 +13,7 @@ use super::{
     RateLimitConfig,
     timeline::{NANO, Ticks},
 };
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, fence, lock};
 
 /// How fast tokens come, and how many there are at most, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,13 +106,16 @@ impl Bucket {
             let price = interval.saturating_mul(cost.into());
             let at = empty_at.max(full).saturating_add(price);
             if at > latest {
-                if empty_at == CHANGING {
-                    empty_at = self.changed();
-                    continue;
+                // The pace may be of another word than this; a call is not refused for that.
+                fence(Ordering::Acquire);
+                let current = self.word();
+                if current == empty_at {
+                    return Err(at);
                 }
-                return Err(at);
+                empty_at = current;
+                continue;
             }
-            // Whoever read the pace of another word than the one they change does not change it.
+            // Whoever read the pace of another word than this does not change it.
             match self.exchange(empty_at, at) {
                 Ok(_) => {
                     return Ok(Reservation {
@@ -179,8 +182,9 @@ impl Bucket {
             let level = (now - empty_at).min(before.depth);
             now.saturating_sub(scaled(level, pace, before))
         };
-        self.interval.store(pace.interval, Ordering::Relaxed);
-        self.depth.store(pace.depth, Ordering::Relaxed);
+        // Whoever reads one of them and then the word again finds that it has changed.
+        self.interval.store(pace.interval, Ordering::Release);
+        self.depth.store(pace.depth, Ordering::Release);
         self.empty_at.store(after, Ordering::Release);
         drop(changing);
     }

@@ -1,12 +1,16 @@
 //! What the limits of one name have in common: their rules, and what is counted and said of refusals.
 
 use std::{
-    sync::{OnceLock, Weak},
+    sync::{
+        OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use rs_core::{
-    Call, ConfigError, Inspect, Label, Measure, Name, Reason, Rejection, Unit, Value, label_set,
+    Call, ConfigError, Enforcement, Inspect, Label, Measure, Name, Reason, Rejection, Unit, Value,
+    label_set,
 };
 use rs_metrics::{Counter, Family, Histogram, Surroundings};
 
@@ -45,6 +49,8 @@ static TOO_COSTLY: Reason = Reason::new("rate_limit", "too_costly").judging(&TOK
 pub(crate) struct Desk {
     pub(crate) home: Home,
     pub(crate) rules: Rules<RateLimitConfig>,
+    /// Whether some refusals are not carried out: refusing is quick when all are.
+    is_lenient: AtomicBool,
     pub(crate) refused: Family<Counter, TooFast>,
     pub(crate) dark: Family<Counter>,
     pub(crate) waits: Family<Histogram>,
@@ -66,6 +72,7 @@ impl Desk {
         let registry = home.metrics();
         Ok(Self {
             rules: Rules::new(config)?,
+            is_lenient: AtomicBool::new(is_lenient(&config)),
             refused: metrics::RATE_LIMIT_REJECTED.bind_in(&registry, name),
             dark: metrics::RATE_LIMIT_DARK.bind_in(&registry, name),
             waits: metrics::RATE_LIMIT_WAIT.bind_in(&registry, name),
@@ -80,16 +87,20 @@ impl Desk {
 
     /// The rules first, then those who go by them: whoever joins in between has the new ones.
     pub(crate) fn reconfigure(&self, config: RateLimitConfig) -> Result<u64, ConfigError> {
-        let version = self.rules.replace(&self.home, &ANNOUNCED, config, |_| ())?;
+        let note = |config: &RateLimitConfig| self.note(config);
+        let version = self.rules.replace(&self.home, &ANNOUNCED, config, note)?;
         self.tell();
         Ok(version)
     }
 
-    /// The same, when others announce it.
-    pub(crate) fn goes_by(&self, config: RateLimitConfig) -> Result<(), ConfigError> {
-        self.rules.put(config)?;
+    /// The same, when others have checked it and announce it.
+    pub(crate) fn goes_by(&self, config: RateLimitConfig) {
+        self.rules.put(config, |config| self.note(config));
         self.tell();
-        Ok(())
+    }
+
+    fn note(&self, config: &RateLimitConfig) {
+        self.is_lenient.store(is_lenient(config), Ordering::Relaxed);
     }
 
     fn tell(&self) {
@@ -99,8 +110,16 @@ impl Desk {
     }
 
     /// In the dark whoever is too fast is let in nevertheless, and takes nothing.
-    #[cold]
     pub(crate) fn is_let_in(&self, call: &Call) -> bool {
+        self.is_lenient() && self.is_spared(call)
+    }
+
+    pub(crate) fn is_lenient(&self) -> bool {
+        self.is_lenient.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn is_spared(&self, call: &Call) -> bool {
         let let_in = !self.rules.get().enforced().covers(call);
         if let_in {
             self.dark.increment();
@@ -188,6 +207,10 @@ impl Desk {
             ("config_version", version.into()),
         ]
     }
+}
+
+fn is_lenient(config: &RateLimitConfig) -> bool {
+    config.enforced() != Enforcement::Full
 }
 
 /// The limits of many keys, seen as one.

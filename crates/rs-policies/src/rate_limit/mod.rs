@@ -195,7 +195,7 @@ impl RateLimit {
     /// # Errors
     /// When it is wrong; the old one stays in force.
     pub fn reconfigure(&self, config: RateLimitConfig) -> Result<u64, ConfigError> {
-        self.inner.desk.reconfigure(config)
+        self.inner.reconfigure(config)
     }
 
     /// Takes so many tokens at once, and none if there are not as many: for what is no call, such as the
@@ -208,10 +208,13 @@ impl RateLimit {
         let now = self.inner.clock.now();
         match self.inner.take(now, cost) {
             Ok(()) => Ok(()),
-            Err(enough_at) => {
-                let call = Call::new(self.name());
-                self.inner.let_in_or_refuse(&call, cost, now, enough_at)
+            Err(_)
+                if self.inner.desk.is_lenient()
+                    && self.inner.desk.is_let_in(&Call::new(self.name())) =>
+            {
+                Ok(())
             }
+            Err(enough_at) => Err(self.inner.refuse(cost, now, enough_at)),
         }
     }
 
@@ -257,7 +260,8 @@ impl RateLimit {
         let now = self.inner.clock.now();
         match self.inner.take(now, cost) {
             Ok(()) => Ok(()),
-            Err(enough_at) => self.inner.let_in_or_refuse(call, cost, now, enough_at),
+            Err(_) if self.inner.desk.is_let_in(call) => Ok(()),
+            Err(enough_at) => Err(self.inner.refuse(cost, now, enough_at)),
         }
     }
 
@@ -270,20 +274,6 @@ impl Inner {
     #[inline(always)]
     fn take(&self, now: Instant, cost: u32) -> Result<(), Ticks> {
         self.bucket.take(self.timeline.ticks(now), cost)
-    }
-
-    #[cold]
-    fn let_in_or_refuse(
-        &self,
-        call: &Call,
-        cost: u32,
-        now: Instant,
-        enough_at: Ticks,
-    ) -> Result<(), Rejection> {
-        if self.desk.is_let_in(call) {
-            return Ok(());
-        }
-        Err(self.refuse(cost, now, enough_at))
     }
 
     /// Takes the pace of the rules.

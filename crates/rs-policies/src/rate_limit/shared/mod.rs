@@ -348,11 +348,9 @@ impl Inner {
     }
 
     fn reconfigure(&self, config: SharedRateLimitConfig) -> Result<u64, ConfigError> {
-        let version = self
-            .rules
-            .replace(&self.desk.home, &ANNOUNCED, config, |_| ())?;
-        self.desk.goes_by(config.alone())?;
-        Ok(version)
+        let then = |config: &SharedRateLimitConfig| self.desk.goes_by(config.alone());
+        self.rules
+            .replace(&self.desk.home, &ANNOUNCED, config, then)
     }
 }
 
