@@ -7,11 +7,15 @@ pub use config::CoalesceConfig;
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rs_core::{
-    Call, ConfigError, Failure, Inspect, Label, Name, Operation, Policy, Value, label_set,
+    Call, ConfigError, Enforcement, Failure, Inspect, Label, Name, Operation, Policy, Value,
+    label_set,
 };
 use rs_metrics::{Counter, Family, Observed, Surroundings};
 
@@ -85,6 +89,8 @@ pub(crate) struct Inner<T, E> {
     home: Home,
     rules: Rules<CoalesceConfig>,
     table: Table<Result<T, Failure<E>>>,
+    /// Whether some calls only could share a run.
+    is_lenient: AtomicBool,
     roles: Family<Counter, CoalesceRole>,
     observed: OnceLock<[Observed; 2]>,
 }
@@ -117,10 +123,12 @@ where
         let inner = Arc::new(Inner {
             rules: Rules::new(config)?,
             table: Table::new(),
+            is_lenient: AtomicBool::new(false),
             roles: metrics::COALESCE_CALLS.bind_in(&home.metrics(), home.name),
             observed: OnceLock::new(),
             home,
         });
+        inner.publish(&config);
         inner
             .observed
             .get_or_init(|| metrics::coalesce(&inner.home, &inner));
@@ -173,7 +181,21 @@ impl<T, E> Coalesce<T, E> {
 
 impl<T, E> Inner<T, E> {
     fn reconfigure(&self, config: CoalesceConfig) -> Result<u64, ConfigError> {
-        self.rules.replace(&self.home, &ANNOUNCED, config, |_| ())
+        self.rules
+            .replace(&self.home, &ANNOUNCED, config, |config| {
+                self.publish(config);
+            })
+    }
+
+    fn publish(&self, config: &CoalesceConfig) {
+        self.table.resize(config);
+        let is_lenient = config.enforced() != Enforcement::Full;
+        self.is_lenient.store(is_lenient, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn may_follow(&self, call: &Call) -> bool {
+        !self.is_lenient.load(Ordering::Relaxed) || self.rules.get().enforced().covers(call)
     }
 }
 

@@ -13,7 +13,7 @@ use rs_core::{Call, Deadline, Failure, TimeScope, TimedOut};
 use super::{
     CoalesceRole, Inner,
     flight::Heard,
-    table::{Joined, Lead, Place, Room},
+    table::{Joined, Lead, Place},
 };
 
 type Answer<T, E> = Result<T, Failure<E>>;
@@ -172,31 +172,20 @@ impl<T, E> Inner<T, E> {
         let Some(key) = call.key() else {
             return alone(CoalesceRole::Alone);
         };
-        let rules = self.rules.get();
-        let room = Room {
-            keys: rules.keys(),
-            followers: rules.followers(),
-            may_follow: rules.enforced().covers(call),
-        };
-        match self.table.join((call.name(), key), room, context.waker()) {
+        let key = (call.name(), key);
+        match self.table.join(key, self.may_follow(call), context.waker()) {
             Joined::Leads(lead) => {
                 self.roles[CoalesceRole::Leader].increment();
                 Begun::Runs(Some(lead))
             }
-            Joined::Follows(place) => {
-                Begun::Waits(Box::new(self.wait(call, place, rules.longest_wait())))
-            }
+            Joined::Follows(place) => Begun::Waits(Box::new(self.wait(call, place))),
             Joined::Dark => alone(CoalesceRole::Dark),
             Joined::Crowded => alone(CoalesceRole::Crowded),
         }
     }
 
-    fn wait<'p>(
-        &'p self,
-        call: &Call,
-        place: Place<'p, Answer<T, E>>,
-        longest: Duration,
-    ) -> Waiting<'p, T, E> {
+    fn wait<'p>(&'p self, call: &Call, place: Place<'p, Answer<T, E>>) -> Waiting<'p, T, E> {
+        let longest = self.rules.get().longest_wait();
         let clock = self.home.around.clock();
         let now = clock.now();
         let left = call

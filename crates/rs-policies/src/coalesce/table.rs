@@ -11,7 +11,10 @@ use std::{
 
 use rs_core::{Name, RoutingKey};
 
-use super::flight::{Flight, Heard};
+use super::{
+    CoalesceConfig,
+    flight::{Flight, Heard},
+};
 use crate::queue::Ticket;
 
 pub(super) type Key = (Name, RoutingKey);
@@ -23,10 +26,13 @@ pub(super) struct Table<R> {
     shards: Box<[Shard<R>]>,
     running: AtomicU32,
     waiting: AtomicU32,
+    /// How many keys may run, and how many calls may wait for each.
+    keys: AtomicU32,
+    followers: AtomicU32,
 }
 
 type Shard<R> = Mutex<Running<R>>;
-type Running<R> = HashMap<Key, Option<Arc<Flight<R>>>>;
+type Running<R> = HashMap<Key, Option<Arc<Flight<R>>>, foldhash::fast::RandomState>;
 
 /// What becomes of a call that has a key.
 pub(super) enum Joined<'t, R> {
@@ -38,14 +44,6 @@ pub(super) enum Joined<'t, R> {
     Crowded,
 }
 
-/// How many there may be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
-    pub(super) keys: u32,
-    pub(super) followers: u32,
-    pub(super) may_follow: bool,
-}
-
 impl<R> Table<R> {
     const SHARDS: usize = 16;
 
@@ -54,7 +52,15 @@ impl<R> Table<R> {
             shards: (0..Self::SHARDS).map(|_| Mutex::default()).collect(),
             running: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
+            keys: AtomicU32::new(0),
+            followers: AtomicU32::new(0),
         }
+    }
+
+    /// There is room for so many from now on.
+    pub(super) fn resize(&self, config: &CoalesceConfig) {
+        self.keys.store(config.keys(), Ordering::Relaxed);
+        self.followers.store(config.followers(), Ordering::Relaxed);
     }
 
     /// How many keys run.
@@ -72,10 +78,11 @@ impl<R> Table<R> {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn join(&self, key: Key, room: Room, waker: &Waker) -> Joined<'_, R> {
+    pub(super) fn join(&self, key: Key, may_follow: bool, waker: &Waker) -> Joined<'_, R> {
         match self.shard(&key).entry(key) {
             Entry::Vacant(entry) => {
-                if self.running.fetch_add(1, Ordering::Relaxed) >= room.keys {
+                if self.running.fetch_add(1, Ordering::Relaxed) >= self.keys.load(Ordering::Relaxed)
+                {
                     self.running.fetch_sub(1, Ordering::Relaxed);
                     return Joined::Crowded;
                 }
@@ -87,11 +94,12 @@ impl<R> Table<R> {
                     is_over: false,
                 })
             }
-            Entry::Occupied(_) if !room.may_follow => Joined::Dark,
+            Entry::Occupied(_) if !may_follow => Joined::Dark,
             Entry::Occupied(mut entry) => {
                 let flight = entry.get_mut();
                 let flight = flight.get_or_insert_with(|| Arc::new(Flight::new()));
-                let Some(ticket) = flight.join(waker, room.followers) else {
+                let followers = self.followers.load(Ordering::Relaxed);
+                let Some(ticket) = flight.join(waker, followers) else {
                     return Joined::Crowded;
                 };
                 self.waiting.fetch_add(1, Ordering::Relaxed);

@@ -62,6 +62,11 @@ fn only_good_answers_of_calls_that_may_be_hedged_count() {
     ends(&hedge, &hand, MS * 20, &read(), bad("down"));
     ends(&hedge, &hand, MS * 20, &read(), Ok(503));
     ends(&hedge, &hand, MS * 20, &Call::new("charge"), Ok(1));
+    for (call, answer) in [(Call::new("charge"), Ok(1)), (read(), bad("down"))] {
+        let at_once = Lanes::default();
+        at_once.answer(0, answer.clone());
+        assert_eq!(now(hedge.run(&call, &at_once)), answer);
+    }
     assert_eq!(hedge.delay(), None);
     takes(&hedge, &hand, MS * 20);
     check_near(hedge.delay(), MS * 20);
