@@ -128,39 +128,48 @@ fn pipeline(name: &'static str) -> Result<Pipeline<Breaker, Bulkhead>, Box<dyn E
     Ok(pipeline)
 }
 
-/// The way people write it.
+/// The way people write it: each call is made for the occasion.
 fn called(policy: &impl Policy<u32, Failed>, count: u64) {
     succeeds(count, |fails| {
         polled(policy.call("charge", async |_call| operation(fails)))
     });
 }
 
+/// What a policy adds to a call that there is already, as inside a stack.
+fn run(policy: &impl Policy<u32, Failed>, count: u64) {
+    let call = Call::new("charge");
+    succeeds(count, |fails| {
+        let operation = rs_core::operation(async |_call| operation(fails));
+        polled(policy.run(black_box(&call), &operation))
+    });
+}
+
 fn stack(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
     let (ours, peers) = (pipeline("stack")?, peers::stacks());
-    let ours = |count| called(&ours, count);
-    ensure_allocates_nothing(ours);
+    let calls = |count| called(&ours, count);
+    ensure_allocates_nothing(calls);
+    let counted = ours.retry().and_then(Retry::budget).map(Budget::balance);
+    assert!(counted >= Some(200.0), "its budget has not seen the calls");
     let case = bench
-        .case("full stack")
-        .ours_in_batches(ours)
+        .case("full stack, all succeed")
+        .ours_in_batches(calls)
         .goal(Goal::at_most(80.0).on_threads(1))
         .goal(Goal::at_most(200.0).on_threads(2))
         .goal(Goal::times(0.33, peers::EXECUTION_POLICY))
         .goal(Goal::times(0.33, peers::TOWER_RESILIENCE));
     beside(case, &peers).run();
+    assert_eq!(ours.limit().in_flight(), 0, "it holds places for nobody");
     Ok(())
 }
 
 fn stack_ways(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
     let ours = pipeline("ways")?;
-    let bare = pipeline("erased")?;
-    let erased: DynPipeline = bare.erased();
+    let erased: DynPipeline = pipeline("erased")?.erased();
+    let retries = RetryConfig::new(ATTEMPTS, Backoff::exponential(BACKOFF));
     let parts = || -> Result<_, ConfigError> {
         Ok((
             Timeout::total("tuple", TOTAL)?,
-            Retry::new(
-                "tuple",
-                RetryConfig::new(ATTEMPTS, Backoff::exponential(BACKOFF)),
-            )?,
+            Retry::new("tuple", retries.clone())?,
             Breaker::new("tuple", BreakerConfig::default())?,
             Bulkhead::new("tuple", BulkheadConfig::of(PLACES))?,
             Timeout::attempt("tuple", ATTEMPT)?,
@@ -170,13 +179,7 @@ fn stack_ways(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
     bench
         .case("full stack, other ways")
         .ours_in_batches(|count| called(&ours, count))
-        .peer_in_batches("run(&call, &operation)", |count| {
-            let call = Call::new("charge");
-            succeeds(count, |fails| {
-                let operation = rs_core::operation(async |_call| operation(fails));
-                polled(ours.run(black_box(&call), &operation))
-            });
-        })
+        .peer_in_batches("run(&call, &operation)", |count| run(&ours, count))
         .peer_in_batches("DynPipeline", |count| called(&erased, count))
         .peer_in_batches("a tuple of the parts", |count| called(&tuple, count))
         .peer_in_batches("a Stack of the parts", |count| called(&stack, count))
@@ -211,24 +214,14 @@ fn stack_parts(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
 
 fn timeout(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
     let (ours, peers) = (Timeout::total("timeout", TOTAL)?, peers::timeouts());
-    let calls = |count| called(&ours, count);
-    ensure_allocates_nothing(calls);
+    ensure_allocates_nothing(|count| called(&ours, count));
     let case = bench
         .case("timeout")
-        .ours_in_batches(calls)
+        .ours_in_batches(|count| run(&ours, count))
         .goal(Goal::at_most(5.0))
-        .peer_in_batches("ours, run(&call, &operation)", |count| run(&ours, count));
+        .peer_in_batches("ours, with a call of its own", |count| called(&ours, count));
     beside(case, &peers).run();
     Ok(())
-}
-
-/// A call that was made before, as inside a stack.
-fn run(policy: &impl Policy<u32, Failed>, count: u64) {
-    let call = Call::new("charge");
-    succeeds(count, |fails| {
-        let operation = rs_core::operation(async |_call| operation(fails));
-        polled(policy.run(black_box(&call), &operation))
-    });
 }
 
 fn unbudgeted(name: &'static str, backoff: Backoff) -> Result<Retry, ConfigError> {
@@ -239,13 +232,12 @@ fn unbudgeted(name: &'static str, backoff: Backoff) -> Result<Retry, ConfigError
 fn retry(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
     let ours = unbudgeted("retry", Backoff::constant(BACKOFF))?;
     let peers = peers::retries();
-    let calls = |count| called(&ours, count);
-    ensure_allocates_nothing(calls);
+    ensure_allocates_nothing(|count| called(&ours, count));
     let case = bench
         .case("retry without a budget")
-        .ours_in_batches(calls)
+        .ours_in_batches(|count| run(&ours, count))
         .goal(Goal::at_most(5.0))
-        .peer_in_batches("ours, run(&call, &operation)", |count| run(&ours, count));
+        .peer_in_batches("ours, with a call of its own", |count| called(&ours, count));
     beside(case, &peers).run();
     Ok(())
 }
@@ -269,21 +261,20 @@ fn retried(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
 fn bulkhead(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
     let ours = Bulkhead::new("bulkhead", BulkheadConfig::of(PLACES))?;
     let peers = peers::bulkheads();
-    let calls = |count| called(&ours, count);
-    ensure_allocates_nothing(calls);
+    ensure_allocates_nothing(|count| called(&ours, count));
     let case = bench
-        .case("bulkhead")
-        .ours_in_batches(calls)
+        .case("bulkhead with room")
+        .ours_in_batches(|count| run(&ours, count))
         .goal(Goal::at_most(25.0).on_threads(1))
         .goal(Goal::at_most(150.0).on_threads(2))
-        .peer_in_batches("ours, run(&call, &operation)", |count| run(&ours, count))
+        .peer_in_batches("ours, with a call of its own", |count| called(&ours, count))
         .peer_in_batches("ours, call_blocking", |count| {
             succeeds(count, |fails| {
                 ours.call_blocking("charge", &rs_core::ByResult, |_call| operation(fails))
             });
         });
     beside(case, &peers).run();
-    assert_eq!(ours.in_flight(), 0, "it holds places that nobody has");
+    assert_eq!(ours.in_flight(), 0, "it holds places for nobody");
     Ok(())
 }
 
@@ -294,7 +285,7 @@ fn bulkhead_full(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
     let case = bench
         .case("bulkhead, full")
         .ours_in_batches(|count| refuses(count, || ours.try_admit(black_box(&call))))
-        .peer_in_batches("ours, call (polled)", |count| {
+        .peer_in_batches("ours, with a call of its own", |count| {
             refuses(count, || {
                 polled(ours.call("charge", async |_call| operation(false)))
             });
@@ -304,16 +295,15 @@ fn bulkhead_full(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
 }
 
 fn budget(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
-    let (ours, peers) = (
-        Budget::new("budget", BudgetConfig::default())?,
-        peers::budgets(),
-    );
+    let ours = Budget::new("budget", BudgetConfig::default())?;
+    let peers = peers::budgets();
+    let deposits = |count| each(count, || ours.deposit(), |()| true);
+    deposits(1000);
+    assert!(ours.balance() >= 200.0, "it does not count");
     let case = bench
         .case("budget, a deposit")
-        .ours_in_batches(|count| each(count, || ours.deposit(), |()| true))
+        .ours_in_batches(deposits)
         .goal(Goal::at_most(15.0));
     beside(case, &peers).run();
-    // A twentieth of the smallest number of calls that were counted in the last ten seconds.
-    assert!(ours.balance() > 1000.0, "it has not counted");
     Ok(())
 }
