@@ -1,19 +1,13 @@
 //! The cost of policies, beside their peers.
 
-#[path = "policies/rate_limit.rs"]
-mod rate_limit;
-
-use rs_bench::Bench;
-use rs_core::ConfigError;
-
-fn main() -> Result<(), ConfigError> {
-    let mut bench = Bench::from_args("policies");
-    rate_limit::run(&mut bench)?;
-    bench.finish();
+#[path = "policies/hedge.rs"]
+mod hedge;
 #[path = "policies/peers.rs"]
 mod peers;
 #[path = "policies/queue.rs"]
 mod queue;
+#[path = "policies/rate_limit.rs"]
+mod rate_limit;
 
 use std::{
     error::Error,
@@ -50,6 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     bulkhead(&mut bench)?;
     bulkhead_full(&mut bench)?;
     budget(&mut bench)?;
+    rate_limit::run(&mut bench)?;
+    hedge::run(&mut bench)?;
     let waits = queue::waits(&bench)?;
     bench.finish();
     print!("{waits}");
