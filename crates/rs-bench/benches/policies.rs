@@ -1,5 +1,7 @@
 //! The cost of policies, beside their peers.
 
+#[path = "policies/adaptive.rs"]
+mod adaptive;
 #[path = "policies/hedge.rs"]
 mod hedge;
 #[path = "policies/peers.rs"]
@@ -45,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     bulkhead_full(&mut bench)?;
     budget(&mut bench)?;
     rate_limit::run(&mut bench)?;
+    adaptive::run(&mut bench)?;
     hedge::run(&mut bench)?;
     let waits = queue::waits(&bench)?;
     bench.finish();

@@ -21,14 +21,14 @@ pub use vegas::Vegas;
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use rs_core::{
-    Call, ConfigError, Criticality, Deadline, Ending, Guard, Measure, Name, Outcome, Outline,
-    Reason, Rejection, Unit, humane, label_set,
+    Call, ConfigError, Criticality, Deadline, Ending, Enforcement, Guard, Measure, Name, Outcome,
+    Outline, Reason, Rejection, Unit, humane, label_set,
 };
 use rs_metrics::{Counter, Family, Histogram, Observed, Surroundings};
 
@@ -98,6 +98,8 @@ struct Inner {
     times_from: AtomicU64,
     drops_from: AtomicU64,
     generation: AtomicU64,
+    /// Whether some refusals are only counted, for those who are in a hurry.
+    is_lenient: AtomicBool,
     found: Found,
     refused: Family<Counter, (Saturated, Class)>,
     dark: Family<Counter>,
@@ -152,6 +154,7 @@ impl AdaptiveLimit {
         let home = Home::new(around, name.into());
         let (name, registry, origin) = (home.name, home.metrics(), around.clock().now());
         let rules = Rules::new(config.clone())?;
+        let is_lenient = config.enforced() != Enforcement::Full;
         let found = Found::default();
         found
             .limit
@@ -166,6 +169,7 @@ impl AdaptiveLimit {
             times_from: AtomicU64::new(0),
             drops_from: AtomicU64::new(0),
             generation: AtomicU64::new(1),
+            is_lenient: AtomicBool::new(is_lenient),
             found,
             refused: metrics::ADAPTIVE_REJECTED.bind_in(&registry, name),
             dark: metrics::ADAPTIVE_DARK.bind_in(&registry, name),
@@ -259,6 +263,8 @@ impl Inner {
             .replace(&self.home, &ANNOUNCED, config, |config| {
                 let now = self.home.around.clock().now();
                 let mut seeker = lock(&self.seeker);
+                let is_lenient = config.enforced() != Enforcement::Full;
+                self.is_lenient.store(is_lenient, Ordering::Relaxed);
                 self.generation.fetch_add(1, Ordering::Relaxed);
                 self.samples.take();
                 let decision = seeker.reconfigure(config.clone(), now);
@@ -289,7 +295,8 @@ impl Inner {
     /// In the dark whoever finds no place is let in nevertheless.
     #[cold]
     fn is_let_in(&self, call: &Call) -> bool {
-        let let_in = !self.rules.get().enforced().covers(call);
+        let let_in =
+            self.is_lenient.load(Ordering::Relaxed) && !self.rules.get().enforced().covers(call);
         if let_in {
             self.gate.take_anyway();
             self.dark.increment();
