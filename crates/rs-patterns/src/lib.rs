@@ -9,7 +9,7 @@
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
-//! | [`policies`] | `rs-policies` | `policies`, `policies-tower` | retry, budget, timeout, bulkhead, pipelines |
+//! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
 //!
 //! `full` switches everything on; `serde` lets configuration be read and snapshots be written.
 //!
