@@ -18,8 +18,8 @@ use rs_core::{
 };
 use rs_metrics::Registry;
 use rs_policies::{
-    BulkheadConfig, PerKey, PerKeyConfig, RateLimit, Resting, Surroundings, TooFast, WhenFull,
-    metrics,
+    BulkheadConfig, PerKey, PerKeyConfig, RateLimit, RateLimitConfig, Resting, Surroundings,
+    TooFast, WhenFull, metrics,
 };
 
 use crate::rate_limit::{MS, bucket};
@@ -164,6 +164,28 @@ fn idle_ones_go_and_busy_ones_stay() {
     let evicted = metrics::PER_KEY_EVICTED.read(&around.metrics, "customers", ());
     assert_eq!(evicted, Some(50));
     assert!(customers.try_admit(&of("7")).is_ok());
+}
+
+/// Who is forgotten would come back with a burst.
+#[test]
+fn who_is_in_debt_is_not_forgotten_however_long() {
+    let around = around();
+    let hourly = RateLimitConfig::gcra("1/h".parse().unwrap());
+    let keys = upto(1).with_idle(SECOND);
+    let customers = PerKey::rate_limits_within(&around.around, "customers", keys, hourly).unwrap();
+    assert!(customers.try_admit(&of("anna")).is_ok());
+    for _ in 0..3 {
+        around.hand.advance(1000 * SECOND);
+        customers.evict_idle();
+        assert!(customers.try_admit(&of("another")).is_ok());
+    }
+    assert_eq!((customers.len(), customers.not_kept()), (1, 3));
+    assert!(customers.try_admit(&of("anna")).is_err());
+    around.hand.advance(1000 * SECOND);
+    customers.evict_idle();
+    around.hand.advance(SECOND);
+    customers.evict_idle();
+    assert!(customers.is_empty());
 }
 
 #[test]
