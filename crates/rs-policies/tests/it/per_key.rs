@@ -427,6 +427,24 @@ fn threads_that_meet_get_one_guard() {
     assert_eq!(made.load(SeqCst), 50);
 }
 
+/// Both find room for one, and both make a guard.
+#[test]
+fn of_two_that_take_the_last_place_one_gets_it() {
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let make = move |_: &str| {
+        both.wait();
+        RateLimit::within(&Surroundings::apart(), "one", bucket(1, 1.0))
+    };
+    let customers = PerKey::within(&around().around, "customers", upto(1), make).unwrap();
+    thread::scope(|scope| {
+        for key in ["anna", "ben"] {
+            let customers = &customers;
+            scope.spawn(move || assert!(customers.try_admit(&of(key)).is_ok()));
+        }
+    });
+    assert_eq!((customers.len(), customers.not_kept()), (1, 1));
+}
+
 /// Evicted and made again meanwhile: nobody gets a burst twice, for only full ones go.
 #[test]
 fn evicting_beside_calls_hands_out_nothing() {
