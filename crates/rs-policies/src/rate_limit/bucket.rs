@@ -40,7 +40,7 @@ impl Pace {
 /// On a cache line of its own, so that two threads which take tokens fetch one line from each other and
 /// find everything else where it was.
 #[derive(Debug)]
-#[repr(align(128))]
+#[repr(align(64))]
 pub(crate) struct Bucket {
     empty_at: AtomicU64,
     interval: AtomicU64,

@@ -113,7 +113,8 @@ pub(crate) struct Inner {
     clock: Clock,
     desk: Arc<Desk>,
     waiting: AtomicU64,
-    observed: OnceLock<[Observed; 3]>,
+    /// Elsewhere: the limits of many keys have none.
+    observed: OnceLock<Box<[Observed]>>,
 }
 
 impl RateLimit {
@@ -140,7 +141,7 @@ impl RateLimit {
         limit.follows(&desk);
         inner
             .observed
-            .get_or_init(|| metrics::rate_limit(&inner.desk.home, inner));
+            .get_or_init(|| metrics::rate_limit(&inner.desk.home, inner).into());
         if let Some(directory) = around.directory() {
             directory.register(inner);
         }

@@ -18,8 +18,8 @@ use rs_core::{
 };
 use rs_metrics::Registry;
 use rs_policies::{
-    BulkheadConfig, PerKey, PerKeyConfig, RateLimit, Resting, Surroundings, TooFast, WhenFull,
-    metrics,
+    BulkheadConfig, PerKey, PerKeyConfig, RateLimit, RateLimitConfig, Resting, Surroundings,
+    TooFast, WhenFull, metrics,
 };
 
 use crate::rate_limit::{MS, bucket};
@@ -164,6 +164,28 @@ fn idle_ones_go_and_busy_ones_stay() {
     let evicted = metrics::PER_KEY_EVICTED.read(&around.metrics, "customers", ());
     assert_eq!(evicted, Some(50));
     assert!(customers.try_admit(&of("7")).is_ok());
+}
+
+/// Who is forgotten would come back with a burst.
+#[test]
+fn who_is_in_debt_is_not_forgotten_however_long() {
+    let around = around();
+    let hourly = RateLimitConfig::gcra("1/h".parse().unwrap());
+    let keys = upto(1).with_idle(SECOND);
+    let customers = PerKey::rate_limits_within(&around.around, "customers", keys, hourly).unwrap();
+    assert!(customers.try_admit(&of("anna")).is_ok());
+    for _ in 0..3 {
+        around.hand.advance(1000 * SECOND);
+        customers.evict_idle();
+        assert!(customers.try_admit(&of("another")).is_ok());
+    }
+    assert_eq!((customers.len(), customers.not_kept()), (1, 3));
+    assert!(customers.try_admit(&of("anna")).is_err());
+    around.hand.advance(1000 * SECOND);
+    customers.evict_idle();
+    around.hand.advance(SECOND);
+    customers.evict_idle();
+    assert!(customers.is_empty());
 }
 
 #[test]
@@ -403,6 +425,24 @@ fn threads_that_meet_get_one_guard() {
         made.fetch_add(1, SeqCst);
     }
     assert_eq!(made.load(SeqCst), 50);
+}
+
+/// Both find room for one, and both make a guard.
+#[test]
+fn of_two_that_take_the_last_place_one_gets_it() {
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let make = move |_: &str| {
+        both.wait();
+        RateLimit::within(&Surroundings::apart(), "one", bucket(1, 1.0))
+    };
+    let customers = PerKey::within(&around().around, "customers", upto(1), make).unwrap();
+    thread::scope(|scope| {
+        for key in ["anna", "ben"] {
+            let customers = &customers;
+            scope.spawn(move || assert!(customers.try_admit(&of(key)).is_ok()));
+        }
+    });
+    assert_eq!((customers.len(), customers.not_kept()), (1, 1));
 }
 
 /// Evicted and made again meanwhile: nobody gets a burst twice, for only full ones go.

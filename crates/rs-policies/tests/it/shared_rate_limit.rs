@@ -13,8 +13,8 @@ use std::{
 use rs_core::{Call, Clock, ClockHand, Deadline, FlightRecorder, Guard, Name, Rejection};
 use rs_metrics::Registry;
 use rs_policies::{
-    Fetched, RateLimitConfig, SharedRateLimit, SharedRateLimitConfig, Surroundings, Taking,
-    TokenAsk, TokenStore, TokenStoreError, TokensGiven, metrics,
+    Fetched, SharedRateLimit, SharedRateLimitConfig, Surroundings, Taking, TokenAsk, TokenStore,
+    TokenStoreError, TokensGiven, metrics,
 };
 
 use crate::rate_limit::{MS, NS, bucket};
@@ -484,5 +484,4 @@ fn written_and_read_back() {
         toml::from_str::<SharedRateLimitConfig>(short).unwrap(),
         rules()
     );
-    let _ = RateLimitConfig::gcra("1/s".parse().unwrap());
 }

@@ -50,9 +50,10 @@ label_set! {
 /// One rate limit for all replicas of a service, whose tokens are in a [`TokenStore`] such as Redis.
 ///
 /// ```no_run
+/// # #[cfg(not(feature = "redis"))] fn main() {}
+/// # #[cfg(feature = "redis")] fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use rs_policies::{RateLimitConfig, RedisTokens, SharedRateLimit, SharedRateLimitConfig};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // A thousand a second for all of ten replicas, and a hundred for one that is alone.
 /// let whole = RateLimitConfig::bucket(500, "1000/s".parse()?);
 /// let alone = RateLimitConfig::bucket(50, "100/s".parse()?);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rs_core::Rate;
 use rs_policies::{RateLimit, RateLimitConfig};
 
-use super::{MS, bucket, per_second};
+use super::{bucket, per_second};
 
 #[track_caller]
 fn refused(config: RateLimitConfig, expected: &str) {
@@ -61,7 +61,7 @@ fn the_slowest_and_the_fastest_work() {
 #[test]
 fn written_and_read_back() {
     let config = bucket(20, 100.0)
-        .with_wait(250 * MS)
+        .with_wait(Duration::from_millis(250))
         .with_waiters(64)
         .with_enforcement(rs_core::Enforcement::Dark);
     let json = serde_json::to_string(&config).unwrap();
