@@ -146,8 +146,10 @@ fn a_call_given_up_after_the_delay_counts_and_one_before_does_not() {
             assert!(poll(running.as_mut()).is_pending());
             hand.advance(MS * given_up_after);
         }
-        let delay = hedge.delay().unwrap();
-        assert_eq!(delay > MS * 400, is_longer, "{delay:?}");
+        match is_longer {
+            true => assert!(hedge.delay().unwrap() > MS * 400),
+            false => check_near(hedge.delay(), MS * 10),
+        }
     }
 }
 
