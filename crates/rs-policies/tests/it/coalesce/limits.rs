@@ -26,6 +26,22 @@ fn followers_for_whom_there_is_no_room_run_by_themselves() {
 }
 
 #[test]
+fn followers_that_go_away_leave_room_for_others() {
+    let (prices, _hand) = coalesce(CoalesceConfig::default().with_followers(2));
+    let (door, call) = (Door::default(), price());
+    let mut leader = pin!(prices.run(&call, &door));
+    assert!(poll(leader.as_mut()).is_pending());
+    for _ in 0..3 {
+        let mut followers = [(); 2].map(|()| Box::pin(prices.run(&call, &door)));
+        for one in &mut followers {
+            assert!(poll(one.as_mut()).is_pending());
+        }
+        assert_eq!(prices.waiting(), 2);
+    }
+    assert_eq!((door.begun(), prices.calls(Role::Crowded)), (1, 0));
+}
+
+#[test]
 fn keys_for_which_there_is_no_room_are_not_shared() {
     // One for each part.
     let (prices, _hand) = coalesce(CoalesceConfig::default().with_keys(16));
@@ -95,10 +111,11 @@ fn a_run_that_hangs_does_not_hold_up_the_others_for_ever() {
     let config = CoalesceConfig::default().with_longest_wait(MS * 100);
     let (prices, hand) = coalesce(config);
     let (hangs, door, call) = (Door::default(), Door::default(), price());
+    let has_time = price().limited_to(MS * 1000);
     door.answer(Ok(7));
     {
         let mut leader = pin!(prices.run(&call, &hangs));
-        let mut follower = pin!(prices.run(&call, &door));
+        let mut follower = pin!(prices.run(&has_time, &door));
         assert!(poll(leader.as_mut()).is_pending());
         assert!(poll(follower.as_mut()).is_pending());
         hand.advance(MS * 100);

@@ -109,6 +109,9 @@ fn what_is_old_is_forgotten() {
     }
     hand.advance(Duration::from_secs(30));
     check_near(hedge.delay(), MS * 10);
+    for _ in 0..10 {
+        takes(&hedge, &hand, MS * 10);
+    }
     hand.advance(Duration::from_secs(61));
     assert_eq!(hedge.delay(), None, "nothing is known of the last minute");
 }
