@@ -8,7 +8,7 @@ use crate::rules::Checked;
 ///
 /// | | default |
 /// |---|---|
-/// | keys that run at once | 10 000; a call beyond them runs by itself |
+/// | keys that run at once | about 10 000; a call beyond them runs by itself |
 /// | calls that wait for the run of another | 1000 for each key; a call beyond them runs by itself |
 /// | longest wait | 30 s, then a call runs by itself; never past its deadline |
 ///
@@ -31,7 +31,7 @@ pub struct CoalesceConfig {
 }
 
 impl CoalesceConfig {
-    /// So many keys may run at once.
+    /// So many keys may run at once. They are kept in sixteen parts, each with its part of this, rounded up.
     #[must_use]
     pub const fn with_keys(mut self, keys: u32) -> Self {
         self.keys = keys;

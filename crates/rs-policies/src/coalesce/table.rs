@@ -24,15 +24,24 @@ pub(super) type Key = (Name, RoutingKey);
 #[derive(Debug)]
 pub(super) struct Table<R> {
     shards: Box<[Shard<R>]>,
-    running: AtomicU32,
     waiting: AtomicU32,
-    /// How many keys may run, and how many calls may wait for each.
+    /// How many keys may run in a shard, and how many calls may wait for each.
     keys: AtomicU32,
     followers: AtomicU32,
 }
 
-type Shard<R> = Mutex<Running<R>>;
+/// On cache lines of its own, so that threads meet only where their keys do.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shard<R>(Mutex<Running<R>>);
+
 type Running<R> = HashMap<Key, Option<Arc<Flight<R>>>, foldhash::fast::RandomState>;
+
+impl<R> Shard<R> {
+    fn lock(&self) -> MutexGuard<'_, Running<R>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What becomes of a call that has a key.
 pub(super) enum Joined<'t, R> {
@@ -45,12 +54,11 @@ pub(super) enum Joined<'t, R> {
 }
 
 impl<R> Table<R> {
-    const SHARDS: usize = 16;
+    const SHARDS: u32 = 16;
 
     pub(super) fn new() -> Self {
         Self {
-            shards: (0..Self::SHARDS).map(|_| Mutex::default()).collect(),
-            running: AtomicU32::new(0),
+            shards: (0..Self::SHARDS).map(|_| Shard(Mutex::default())).collect(),
             waiting: AtomicU32::new(0),
             keys: AtomicU32::new(0),
             followers: AtomicU32::new(0),
@@ -59,13 +67,15 @@ impl<R> Table<R> {
 
     /// There is room for so many from now on.
     pub(super) fn resize(&self, config: &CoalesceConfig) {
-        self.keys.store(config.keys(), Ordering::Relaxed);
+        let keys = config.keys().div_ceil(Self::SHARDS);
+        self.keys.store(keys, Ordering::Relaxed);
         self.followers.store(config.followers(), Ordering::Relaxed);
     }
 
     /// How many keys run.
     pub(super) fn running(&self) -> u32 {
-        self.running.load(Ordering::Relaxed)
+        let running = self.shards.iter().map(|shard| shard.lock().len());
+        running.sum::<usize>() as u32
     }
 
     /// How many calls wait for them.
@@ -74,18 +84,15 @@ impl<R> Table<R> {
     }
 
     fn shard(&self, (_, key): &Key) -> MutexGuard<'_, Running<R>> {
-        let shard = &self.shards[key.get() as usize % Self::SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[key.get() as usize % self.shards.len()].lock()
     }
 
     pub(super) fn join(&self, key: Key, may_follow: bool, waker: &Waker) -> Joined<'_, R> {
-        match self.shard(&key).entry(key) {
+        let mut shard = self.shard(&key);
+        let is_full = shard.len() as u32 >= self.keys.load(Ordering::Relaxed);
+        match shard.entry(key) {
+            Entry::Vacant(_) if is_full => Joined::Crowded,
             Entry::Vacant(entry) => {
-                if self.running.fetch_add(1, Ordering::Relaxed) >= self.keys.load(Ordering::Relaxed)
-                {
-                    self.running.fetch_sub(1, Ordering::Relaxed);
-                    return Joined::Crowded;
-                }
                 entry.insert(None);
                 Joined::Leads(Lead {
                     table: self,
@@ -123,7 +130,6 @@ impl<R> Table<R> {
         }
         let flight = shard.remove(key).flatten();
         drop(shard);
-        self.running.fetch_sub(1, Ordering::Relaxed);
         flight.filter(|flight| !flight.is_empty())
     }
 
@@ -138,7 +144,6 @@ impl<R> Table<R> {
         let heir = flight.and_then(|flight| flight.promote());
         if heir.is_none() && is_running {
             shard.remove(key);
-            self.running.fetch_sub(1, Ordering::Relaxed);
         }
         drop(shard);
         if let Some(heir) = heir {

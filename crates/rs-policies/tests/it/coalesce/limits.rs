@@ -8,12 +8,10 @@ use rs_policies::{Coalesce, CoalesceConfig, CoalesceRole as Role, Surroundings};
 use std::{pin::pin, task::Poll, time::Duration};
 
 #[test]
-fn calls_for_whom_there_is_no_room_run_by_themselves() {
-    let (prices, _hand) = coalesce(CoalesceConfig::default().with_keys(1).with_followers(2));
+fn followers_for_whom_there_is_no_room_run_by_themselves() {
+    let (prices, _hand) = coalesce(CoalesceConfig::default().with_followers(2));
     let (door, call) = (Door::default(), price());
-    let other = price().with_key("sku-18");
-    let mut all: Vec<_> = (0..4).map(|_| Box::pin(prices.run(&call, &door))).collect();
-    all.push(Box::pin(prices.run(&other, &door)));
+    let mut all: Vec<_> = (0..5).map(|_| Box::pin(prices.run(&call, &door))).collect();
     for one in &mut all {
         assert!(poll(one.as_mut()).is_pending());
     }
@@ -23,11 +21,49 @@ fn calls_for_whom_there_is_no_room_run_by_themselves() {
     for one in &mut all {
         assert_eq!(poll(one.as_mut()), Poll::Ready(Ok(7)));
     }
-    // There is room again.
-    let mut next = pin!(prices.run(&other, &door));
-    assert!(poll(next.as_mut()).is_ready());
-    let ends = [(Role::Leader, 2), (Role::Follower, 2), (Role::Crowded, 2)];
+    let ends = [(Role::Leader, 1), (Role::Follower, 2), (Role::Crowded, 2)];
     check_calls(&prices, &ends);
+}
+
+#[test]
+fn followers_that_go_away_leave_room_for_others() {
+    let (prices, _hand) = coalesce(CoalesceConfig::default().with_followers(2));
+    let (door, call) = (Door::default(), price());
+    let mut leader = pin!(prices.run(&call, &door));
+    assert!(poll(leader.as_mut()).is_pending());
+    for _ in 0..3 {
+        let mut followers = [(); 2].map(|()| Box::pin(prices.run(&call, &door)));
+        for one in &mut followers {
+            assert!(poll(one.as_mut()).is_pending());
+        }
+        assert_eq!(prices.waiting(), 2);
+    }
+    assert_eq!((door.begun(), prices.calls(Role::Crowded)), (1, 0));
+}
+
+#[test]
+fn keys_for_which_there_is_no_room_are_not_shared() {
+    // One for each part.
+    let (prices, _hand) = coalesce(CoalesceConfig::default().with_keys(16));
+    let door = Door::default();
+    let calls: Vec<_> = (0..200).map(|key| price().with_key(key)).collect();
+    let begin = || {
+        let all = calls.iter().map(|call| Box::pin(prices.run(call, &door)));
+        let mut all: Vec<_> = all.collect();
+        for one in &mut all {
+            assert!(poll(one.as_mut()).is_pending());
+        }
+        all
+    };
+    for round in 1..3 {
+        // What was dropped leaves room again.
+        let all = begin();
+        assert_eq!(prices.running(), 16);
+        assert_eq!(prices.calls(Role::Leader), 16 * round);
+        assert_eq!(prices.calls(Role::Crowded), 184 * round);
+        drop(all);
+        assert_eq!(prices.running(), 0);
+    }
 }
 
 #[test]
@@ -75,10 +111,11 @@ fn a_run_that_hangs_does_not_hold_up_the_others_for_ever() {
     let config = CoalesceConfig::default().with_longest_wait(MS * 100);
     let (prices, hand) = coalesce(config);
     let (hangs, door, call) = (Door::default(), Door::default(), price());
+    let has_time = price().limited_to(MS * 1000);
     door.answer(Ok(7));
     {
         let mut leader = pin!(prices.run(&call, &hangs));
-        let mut follower = pin!(prices.run(&call, &door));
+        let mut follower = pin!(prices.run(&has_time, &door));
         assert!(poll(leader.as_mut()).is_pending());
         assert!(poll(follower.as_mut()).is_pending());
         hand.advance(MS * 100);

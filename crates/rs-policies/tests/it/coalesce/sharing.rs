@@ -5,7 +5,7 @@ use rs_core::{Call, Failure, Policy, TimeScope, TimedOut};
 use rs_policies::{Coalesce, CoalesceConfig, CoalesceRole as Role, Surroundings};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
@@ -231,43 +231,89 @@ impl Clone for Fragile {
     }
 }
 
-#[test]
-fn an_answer_that_cannot_be_copied_is_the_leaders_trouble_alone() {
-    let around = Surroundings::apart();
-    let config = CoalesceConfig::default();
-    let prices = Coalesce::<Fragile, ()>::within(&around, "prices", config).unwrap();
-    let (was_cloned, is_open) = (Arc::new(AtomicBool::new(false)), AtomicBool::new(false));
-    let runs = AtomicU32::new(0);
-    let get = || {
-        prices.call(price(), async |_call| {
-            runs.fetch_add(1, SeqCst);
-            std::future::poll_fn(|_context| match is_open.load(SeqCst) {
+/// Calls whose answer cannot be copied the first time.
+struct Glass {
+    prices: Coalesce<Fragile, ()>,
+    was_cloned: Arc<AtomicBool>,
+    is_open: AtomicBool,
+    runs: AtomicU32,
+}
+
+impl Glass {
+    fn new() -> Self {
+        let (clock, _hand) = rs_core::Clock::manual();
+        let around = Surroundings::apart().with_clock(clock);
+        let config = CoalesceConfig::default();
+        Self {
+            prices: Coalesce::within(&around, "prices", config).unwrap(),
+            was_cloned: Arc::default(),
+            is_open: AtomicBool::new(false),
+            runs: AtomicU32::new(0),
+        }
+    }
+
+    fn get(&self) -> Pin<Box<impl Future<Output = Result<Fragile, Failure<()>>>>> {
+        Box::pin(self.prices.call(price(), async |_call| {
+            self.runs.fetch_add(1, SeqCst);
+            std::future::poll_fn(|_context| match self.is_open.load(SeqCst) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             })
             .await;
-            Ok(Fragile(Arc::clone(&was_cloned)))
-        })
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    let _inside = runtime.enter();
-    let mut all = [(); 3].map(|()| Box::pin(get()));
+            Ok(Fragile(Arc::clone(&self.was_cloned)))
+        }))
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_copied_is_the_leaders_trouble_alone() {
+    let glass = Glass::new();
+    let mut all = [(); 3].map(|()| glass.get());
     for one in &mut all {
         assert!(poll(one.as_mut()).is_pending());
     }
-    is_open.store(true, SeqCst);
+    glass.is_open.store(true, SeqCst);
     let [leader, others @ ..] = &mut all;
     assert!(catch_unwind(AssertUnwindSafe(|| poll(leader.as_mut()))).is_err());
     for other in others {
         assert!(matches!(poll(other.as_mut()), Poll::Ready(Ok(_))));
     }
-    assert_eq!(runs.load(SeqCst), 2);
+    assert_eq!(glass.runs.load(SeqCst), 2);
     drop(all);
     check_calls(
-        &prices,
+        &glass.prices,
         &[(Role::Leader, 1), (Role::Heir, 1), (Role::Follower, 1)],
     );
+}
+
+#[test]
+fn one_that_inherits_from_a_run_that_was_closed_leaves_the_next_run_alone() {
+    let glass = Glass::new();
+    let mut all = [(); 2].map(|()| glass.get());
+    for one in &mut all {
+        assert!(poll(one.as_mut()).is_pending());
+    }
+    glass.is_open.store(true, SeqCst);
+    let [mut leader, heir] = all;
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(leader.as_mut()))).is_err());
+    glass.is_open.store(false, SeqCst);
+    let mut next = glass.get();
+    assert!(poll(next.as_mut()).is_pending());
+    assert_eq!(glass.prices.running(), 1);
+    drop(heir);
+    assert_eq!(glass.prices.running(), 1);
+    let mut follower = glass.get();
+    assert!(poll(follower.as_mut()).is_pending());
+    assert_eq!(glass.runs.load(SeqCst), 2);
+}
+
+#[test]
+fn an_answer_for_which_nobody_waits_any_more_is_not_copied() {
+    let glass = Glass::new();
+    let mut leader = glass.get();
+    assert!(poll(leader.as_mut()).is_pending());
+    assert!(poll(glass.get().as_mut()).is_pending());
+    glass.is_open.store(true, SeqCst);
+    assert!(matches!(poll(leader.as_mut()), Poll::Ready(Ok(_))));
+    assert!(!glass.was_cloned.load(SeqCst));
 }

@@ -109,6 +109,9 @@ fn what_is_old_is_forgotten() {
     }
     hand.advance(Duration::from_secs(30));
     check_near(hedge.delay(), MS * 10);
+    for _ in 0..10 {
+        takes(&hedge, &hand, MS * 10);
+    }
     hand.advance(Duration::from_secs(61));
     assert_eq!(hedge.delay(), None, "nothing is known of the last minute");
 }
@@ -146,8 +149,10 @@ fn a_call_given_up_after_the_delay_counts_and_one_before_does_not() {
             assert!(poll(running.as_mut()).is_pending());
             hand.advance(MS * given_up_after);
         }
-        let delay = hedge.delay().unwrap();
-        assert_eq!(delay > MS * 400, is_longer, "{delay:?}");
+        match is_longer {
+            true => assert!(hedge.delay().unwrap() > MS * 400),
+            false => check_near(hedge.delay(), MS * 10),
+        }
     }
 }
 

@@ -215,6 +215,25 @@ fn a_hedge_costs_a_token_and_a_tenth_of_the_calls_may_have_one() {
 }
 
 #[test]
+fn a_call_that_got_one_hedge_and_no_second_is_counted_by_how_it_ends() {
+    let (around, hand) = still();
+    let budget = empty_budget(&around);
+    (0..10).for_each(|_| budget.deposit());
+    let config = after(50).with_hedges(2);
+    let hedge = Hedge::with_budget(&around, "prices", config, budget.clone()).unwrap();
+    let (lanes, call) = (Lanes::default(), read());
+    let mut running = pin!(hedge.run(&call, &lanes));
+    for _ in 0..4 {
+        assert!(poll(running.as_mut()).is_pending());
+        hand.advance(MS * 50);
+    }
+    assert_eq!((lanes.alive(), budget.refused()), (vec![0, 1], 1));
+    lanes.answer(1, Ok(2));
+    assert_eq!(poll(running), Poll::Ready(Ok(2)));
+    check_ends(&hedge, &[(HedgeEnd::Won, 1)]);
+}
+
+#[test]
 fn calls_are_counted_in_the_budget_once() {
     let (around, _hand) = still();
     let deposits = |hedge: &Hedge, call: Call, answer: Answer| {
