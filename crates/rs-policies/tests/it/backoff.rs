@@ -183,11 +183,12 @@ fn a_seed_repeats_the_waits_and_another_does_not() {
 #[test]
 fn chance_is_even() {
     #[track_caller]
-    fn check(jitter: Jitter, least: Duration) {
-        let plan = Backoff::constant(SECOND).with_jitter(jitter);
+    fn check(jitter: Jitter, least: Duration, most: Duration) {
+        let plan = Backoff::exponential(SECOND).with_jitter(jitter);
         let mut tenths = [0_u32; 10];
-        for wait in plan.delays_by(Rng::with_seed(7)).take(10_000) {
-            let part = (wait - least).as_secs_f64() / (SECOND - least).as_secs_f64();
+        for seed in 0..10_000 {
+            let wait = plan.delays_by(Rng::with_seed(seed)).next().unwrap();
+            let part = (wait - least).as_secs_f64() / (most - least).as_secs_f64();
             tenths[((part * 10.0) as usize).min(9)] += 1;
         }
         assert!(
@@ -195,8 +196,9 @@ fn chance_is_even() {
             "{jitter:?}: {tenths:?}"
         );
     }
-    check(Jitter::Full, Duration::ZERO);
-    check(Jitter::Equal, SECOND / 2);
+    check(Jitter::Full, Duration::ZERO, SECOND);
+    check(Jitter::Equal, SECOND / 2, SECOND);
+    check(Jitter::Decorrelated, SECOND, 3 * SECOND);
 }
 
 #[test]
@@ -239,6 +241,8 @@ fn the_longest_total_is_not_much_longer_than_what_happens() {
         );
     }
     assert_eq!(Backoff::default().longest_total(0), Duration::ZERO);
+    let decorrelated = Backoff::default().with_jitter(Jitter::Decorrelated);
+    assert_eq!(decorrelated.longest_total(3), (300 + 900 + 2700) * MS);
 }
 
 /// Also what no policy would take does not bring a thread down.

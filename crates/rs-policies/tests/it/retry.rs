@@ -469,7 +469,7 @@ fn new_rules_hold_from_the_next_failure_on() {
 fn new_rules_do_not_begin_the_waits_anew() {
     let bench = Bench::new();
     let doubling = Backoff::exponential(100 * MS).with_jitter(Jitter::None);
-    let retry = retry(&bench, RetryConfig::new(5, doubling.clone()));
+    let retry = retry(&bench, RetryConfig::new(9, doubling.clone()));
     let script = Script::new(&bench, [FAIL]);
     let (call, begin) = (Call::new("charge"), bench.now());
     let mut running = pin!(retry.run(&call, &script));
@@ -477,8 +477,31 @@ fn new_rules_do_not_begin_the_waits_anew() {
         assert!(poll(running.as_mut()).is_pending());
         bench.wait(MS);
     }
-    retry.reconfigure(RetryConfig::new(4, doubling)).unwrap();
+    retry.reconfigure(RetryConfig::new(5, doubling)).unwrap();
     bench.run(running).0.unwrap_err();
-    let begun = [0, 100, 300, 700].map(Duration::from_millis);
+    let begun = [0, 100, 300, 700, 1500].map(Duration::from_millis);
     assert_eq!(script.begun(begin), begun);
+}
+
+/// A run can be repeated, and no two calls of it wait alike.
+#[test]
+fn the_seed_of_the_surroundings_decides_the_waits() {
+    let waits = |seed| {
+        let bench = Bench::new();
+        let around = bench.around.clone().with_seed(seed);
+        let config = RetryConfig::new(4, Backoff::constant(SECOND));
+        let retry = Retry::with_budget(&around, "payments", config, None).unwrap();
+        let calls: [_; 2] = std::array::from_fn(|_| {
+            let (begin, script) = (bench.now(), Script::new(&bench, [FAIL]));
+            bench
+                .run(retry.run(&Call::new("charge"), &script))
+                .0
+                .unwrap_err();
+            script.begun(begin)
+        });
+        assert_ne!(calls[0], calls[1]);
+        calls
+    };
+    assert_eq!(waits(7), waits(7));
+    assert_ne!(waits(7), waits(8));
 }

@@ -8,14 +8,8 @@ use std::{
     time::Duration,
 };
 
-use loom::{
-    sync::{
-        Notify,
-        atomic::{AtomicU32, Ordering::SeqCst},
-    },
-    thread,
-};
-use rs_core::{Call, Clock, Enforcement, FlightRecorder, Guard, Permit, Rejection};
+use loom::{cell::UnsafeCell, sync::Notify, thread};
+use rs_core::{Call, Clock, ClockHand, Enforcement, FlightRecorder, Guard, Permit, Rejection};
 use rs_policies::{Bulkhead, BulkheadConfig, Crowded, Surroundings};
 
 fn model(run: impl Fn() + Send + Sync + 'static) {
@@ -30,14 +24,19 @@ fn config(limit: u32) -> BulkheadConfig {
 
 /// Where time stands still and nobody hears of it.
 fn bulkhead(limit: u32) -> Bulkhead {
-    let (clock, _hand) = Clock::manual();
+    timed(limit).0
+}
+
+fn timed(limit: u32) -> (Bulkhead, ClockHand) {
+    let (clock, hand) = Clock::manual();
     let recorder = FlightRecorder::with_clock(1, clock.clone());
     recorder.switch_off();
     let around = Surroundings::apart()
         .with_clock(clock)
         .with_seed(7)
         .with_recorder(recorder);
-    Bulkhead::within(&around, "model", config(limit)).unwrap()
+    let bulkhead = Bulkhead::within(&around, "model", config(limit)).unwrap();
+    (bulkhead, hand)
 }
 
 /// Wakes a thread of the model.
@@ -204,11 +203,11 @@ fn a_leaver_and_fewer_places() {
 fn never_more_than_the_limit() {
     model(|| {
         let bulkhead = bulkhead(1);
-        let inside = Arc::new(AtomicU32::new(0));
-        let visit = |bulkhead: &Bulkhead, inside: &AtomicU32| {
+        let inside = Arc::new(UnsafeCell::new(()));
+        // The cell sees two at once, and one that does not know what the one before it did.
+        let visit = |bulkhead: &Bulkhead, inside: &UnsafeCell<()>| {
             if let Ok(_permit) = bulkhead.try_admit(&Call::new("model")) {
-                assert_eq!(inside.fetch_add(1, SeqCst), 0);
-                inside.fetch_sub(1, SeqCst);
+                inside.with_mut(|_| ());
             }
         };
         let others: [_; 2] = std::array::from_fn(|_| {
@@ -255,6 +254,69 @@ fn who_is_let_in_in_the_dark_leaves_like_any_other() {
         join(&bulkhead);
         other.join().unwrap();
         third.join().unwrap();
+        check_empty(&bulkhead);
+    });
+}
+
+/// Nor does one that would wait itself.
+#[test]
+fn nobody_who_may_wait_overtakes() {
+    model(|| {
+        let bulkhead = bulkhead(1);
+        let call = Call::new("model");
+        bulkhead.try_enter(&call).unwrap();
+        let mut first = waits(&bulkhead, &call);
+        let leaver = beside(&bulkhead, |bulkhead| drop(Permit::new(bulkhead, ())));
+        let second = waits(&bulkhead, &call);
+        leaver.join().unwrap();
+        let polled = first.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Ok(_))));
+        drop((polled, second));
+        check_empty(&bulkhead);
+    });
+}
+
+/// The wait is over at the moment in which the place comes: it is taken, or it is free again.
+#[test]
+fn a_place_that_comes_when_the_time_is_over_is_not_lost() {
+    model(|| {
+        let (bulkhead, hand) = timed(1);
+        let call = Call::new("model");
+        bulkhead.try_enter(&call).unwrap();
+        let mut first = waits(&bulkhead, &call);
+        hand.advance(Duration::from_secs(2));
+        let leaver = beside(&bulkhead, |bulkhead| drop(Permit::new(bulkhead, ())));
+        let polled = first.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let refused = match &polled {
+            Poll::Ready(entered) => entered.is_err(),
+            Poll::Pending => panic!("the time is over"),
+        };
+        leaver.join().unwrap();
+        drop((polled, first));
+        assert_eq!(bulkhead.refused(Crowded::Waited), u64::from(refused));
+        check_empty(&bulkhead);
+    });
+}
+
+/// Whoever waited knows what the one did whose place it got.
+#[test]
+fn a_place_is_handed_over_with_all_that_was_done_in_it() {
+    model(|| {
+        let bulkhead = bulkhead(1);
+        let inside = Arc::new(UnsafeCell::new(()));
+        bulkhead.try_enter(&Call::new("model")).unwrap();
+        let leaver = {
+            let inside = Arc::clone(&inside);
+            beside(&bulkhead, move |bulkhead| {
+                inside.with_mut(|_| ());
+                drop(Permit::new(bulkhead, ()));
+            })
+        };
+        let call = Call::new("model");
+        let permit = block_on(bulkhead.admit(&call)).unwrap();
+        inside.with_mut(|_| ());
+        drop(permit);
+        leaver.join().unwrap();
         check_empty(&bulkhead);
     });
 }

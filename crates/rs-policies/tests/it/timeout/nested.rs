@@ -122,3 +122,40 @@ fn the_inner_of_two_wholes_is_reported_when_it_is_shorter() {
         assert_eq!((outer.timed_out(), inner.timed_out()), counted);
     }
 }
+
+/// A deadline that only something inside knows of is not taken for one's own limit.
+#[test]
+fn a_deadline_of_something_inside_is_passed_on() {
+    let bench = Bench::new();
+    for (after, claimed) in [(10, false), (997, false), (1000, true)] {
+        let timeout = total(&bench, SECOND);
+        let why = ended(TimeScope::Deadline, 10 * MS);
+        let late = operation(async |_: Call| {
+            bench.clock.sleep(after * MS).await;
+            Ok::<_, Bad>(Outcome::Success)
+        });
+        let inner = EndsBy(why.clone());
+        let pipeline = (timeout.clone(), inner);
+        let (answer, _) = bench.run(pipeline.run(&Call::new("x"), &late));
+        let expected = if claimed {
+            ended(TimeScope::Total, SECOND)
+        } else {
+            why
+        };
+        assert_eq!(answer, expected, "after {after} ms");
+        assert_eq!(timeout.timed_out(), u64::from(claimed));
+    }
+}
+
+/// Runs the operation, and says that it ended so.
+struct EndsBy(Answer);
+
+impl Policy<Outcome, Bad> for EndsBy {
+    async fn run<O>(&self, call: &Call, operation: &O) -> Answer
+    where
+        O: rs_core::Operation<Output = Outcome, Error = Bad>,
+    {
+        let _ = operation.attempt(call).await;
+        self.0.clone()
+    }
+}
