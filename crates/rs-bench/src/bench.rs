@@ -57,6 +57,24 @@ impl Bench {
         }
     }
 
+    /// Whether a case of this name is measured; asked by what measures without a [`Case`].
+    #[must_use]
+    pub fn measures(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only))
+    }
+
+    /// Whether it only sees that everything works.
+    #[must_use]
+    pub const fn is_quick(&self) -> bool {
+        self.effort.rounds == Effort::QUICK.rounds
+    }
+
+    /// Whether it prints objects and no table.
+    #[must_use]
+    pub const fn prints_json(&self) -> bool {
+        self.json
+    }
+
     /// What came out so far.
     #[must_use]
     pub const fn report(&self) -> &Report {
@@ -162,9 +180,7 @@ impl<'a> Case<'a> {
         let Some(ours) = &self.ours else {
             panic!("the case `{}` has no operation of ours", self.name);
         };
-        if let Some(only) = &self.bench.only
-            && !self.name.contains(only.as_str())
-        {
+        if !self.bench.measures(self.name) {
             return;
         }
         let bodies: Vec<&Body<'_>> = std::iter::once(ours)

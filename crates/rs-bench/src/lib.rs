@@ -3,7 +3,7 @@
 //! A figure alone says little on a machine that does other things as well: what is compared is
 //! measured in one process, in turns, and what counts is the ratio. Time is the thread's own time on
 //! a processor; the wall clock stands beside it. For two threads, rounds in which they did not really
-//! run side by side are thrown away.
+//! run side by side are thrown away; where too few are left, the table says so and judges no goal.
 //!
 //! ```
 //! use rs_bench::{Bench, Goal};

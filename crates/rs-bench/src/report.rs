@@ -27,6 +27,8 @@ pub struct Figure {
     pub(crate) cpu_ns: f64,
     pub(crate) wall_ns: f64,
     pub(crate) allocations: f64,
+    /// Whether the threads ran at the same time while it was measured.
+    pub(crate) side_by_side: bool,
 }
 
 impl Row {
@@ -44,19 +46,28 @@ impl Row {
     }
 
     /// Each goal for this number of threads, what it came to, and whether that is enough.
-    fn goals(&self) -> Vec<(String, bool)> {
+    fn goals(&self) -> Vec<(String, &'static str)> {
+        let verdict = |met, peer: Option<Figure>| {
+            let measured = peer.is_none_or(|peer| peer.side_by_side) && self.ours.side_by_side;
+            match (measured, met) {
+                (false, _) => "NOT MEASURED, the machine is busy",
+                (true, true) => "met",
+                (true, false) => "MISSED",
+            }
+        };
         self.goals
             .iter()
             .filter(|goal| goal.threads.is_none_or(|threads| threads == self.threads))
             .filter_map(|goal| match goal.peer {
                 None => {
                     let said = format!("at most {} ns", goal.limit);
-                    Some((said, self.ours.cpu_ns <= goal.limit))
+                    Some((said, verdict(self.ours.cpu_ns <= goal.limit, None)))
                 }
                 Some(name) => {
-                    let ratio = self.ours.cpu_ns / self.peer(name)?.cpu_ns;
+                    let peer = self.peer(name)?;
+                    let ratio = self.ours.cpu_ns / peer.cpu_ns;
                     let said = format!("at most {} × {name}", goal.limit);
-                    Some((said, ratio <= goal.limit))
+                    Some((said, verdict(ratio <= goal.limit, Some(peer))))
                 }
             })
             .collect()
@@ -91,6 +102,7 @@ impl Report {
             "peers": peers,
             "ratio_to_best_peer": row.ratio_to_best_peer().map(round),
             "allocs_per_call": row.ours.allocations,
+            "side_by_side": row.ours.side_by_side && row.peers.iter().all(|(_, peer)| peer.side_by_side),
         })
         .to_string()
     }
@@ -121,15 +133,20 @@ impl Report {
                     cpu_ns,
                     wall_ns,
                     allocations,
+                    side_by_side,
                 } = figure;
+                let note = if side_by_side {
+                    ""
+                } else {
+                    "   not side by side"
+                };
                 let times = cpu_ns / row.ours.cpu_ns;
                 let _ = writeln!(
                     page,
-                    "  {name:<34} {cpu_ns:>9.1} {times:>7.2}   {wall_ns:>9.1} {allocations:>7}",
+                    "  {name:<34} {cpu_ns:>9.1} {times:>7.2}   {wall_ns:>9.1} {allocations:>7}{note}",
                 );
             }
-            for (goal, met) in row.goals() {
-                let verdict = if met { "met" } else { "MISSED" };
+            for (goal, verdict) in row.goals() {
                 let _ = writeln!(page, "  goal: {goal}: {verdict}");
             }
         }

@@ -38,6 +38,7 @@ pub struct Call {
     correlation: Option<Correlation>,
     key: Option<RoutingKey>,
     attempt: u32,
+    hedge: u8,
     criticality: Criticality,
     repeatable: bool,
 }
@@ -54,6 +55,7 @@ impl Call {
             correlation: None,
             key: None,
             attempt: 1,
+            hedge: 0,
             criticality: Criticality::Critical,
             repeatable: false,
         }
@@ -141,6 +143,14 @@ impl Call {
         self
     }
 
+    /// The same call and attempt, made once more beside those that run: the hedge of this number, the
+    /// first being 1.
+    #[must_use]
+    pub const fn as_hedge(mut self, number: u8) -> Self {
+        self.hedge = number;
+        self
+    }
+
     /// What is called.
     #[must_use]
     pub const fn name(&self) -> Name {
@@ -203,6 +213,15 @@ impl Call {
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Which of the attempts that run side by side this is: 0 for the first one, 1 for the first hedge.
+    ///
+    /// Hedges have the number of the attempt that they stand beside, so that
+    /// [`id`](Call::id), [`attempt`](Call::attempt) and this together are one of a kind.
+    #[must_use]
+    pub const fn hedge(&self) -> u8 {
+        self.hedge
     }
 
     /// How important it is.

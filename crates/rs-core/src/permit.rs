@@ -45,6 +45,20 @@ impl<G: Guard> Permit<G> {
         }
     }
 
+    /// The ticket itself: whoever takes it brings it back to the guard, which hears nothing from this
+    /// permit any more. For guards that are made of others.
+    ///
+    /// # Panics
+    /// Never: a permit has its ticket until it is finished or dropped.
+    #[inline]
+    #[expect(
+        clippy::expect_used,
+        reason = "whoever takes the ticket consumes the permit"
+    )]
+    pub fn into_ticket(mut self) -> G::Ticket {
+        self.ticket.take().expect("a permit that was not finished")
+    }
+
     /// The guard that admitted the call.
     #[inline]
     pub const fn guard(&self) -> &G {

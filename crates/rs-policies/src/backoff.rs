@@ -18,11 +18,8 @@ use rs_core::{ConfigError, config};
 /// assert_eq!(waits, [0, 1, 2, 4, 8, 8]);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(try_from = "written::Backoff", into = "written::Backoff")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "written::Backoff"))]
 pub struct Backoff {
     shape: Shape,
     at_most: Duration,
@@ -179,7 +176,7 @@ impl Backoff {
                 before: Duration::ZERO,
                 next: *first,
             },
-            Shape::Own(waits) => Waits::Own(waits.0()),
+            Shape::Own(waits) => Waits::Own(waits.0().fuse()),
         };
         Delays {
             waits,
@@ -188,24 +185,17 @@ impl Backoff {
             jitter: self.jitter,
             first: None,
             last: Duration::ZERO,
-            dice,
+            chance: Chance::Dice(dice),
         }
     }
 
     /// The longest that the first so many waits can take together.
     #[must_use]
     pub fn longest_total(&self, waits: u32) -> Duration {
-        let waits = waits as usize;
-        let mut plain = self.clone();
-        if plain.jitter == Jitter::Decorrelated {
-            let at_once = usize::from(self.at_once_first);
-            let random = u32::try_from(waits.saturating_sub(at_once)).unwrap_or(u32::MAX);
-            return self.at_most.saturating_mul(random);
-        }
-        plain.jitter = Jitter::None;
-        plain
-            .delays_by(Rng::with_seed(0))
-            .take(waits)
+        let mut delays = self.delays_by(Rng::with_seed(0));
+        delays.chance = Chance::Longest;
+        delays
+            .take(waits as usize)
             .fold(Duration::ZERO, Duration::saturating_add)
     }
 
@@ -270,7 +260,28 @@ pub struct Delays {
     /// Of those that have a random part.
     first: Option<Duration>,
     last: Duration,
-    dice: Rng,
+    chance: Chance,
+}
+
+/// How large the random part of a wait is.
+enum Chance {
+    Dice(Rng),
+    /// As large as it can be.
+    Longest,
+}
+
+impl Chance {
+    /// A random part of this time.
+    fn part(&mut self, time: Duration) -> Duration {
+        match self {
+            // What does not fit a duration was rounded up from the longest there is.
+            Self::Dice(dice) => {
+                let part = time.as_secs_f64() * dice.f64();
+                Duration::try_from_secs_f64(part).map_or(time, |part| part.min(time))
+            }
+            Self::Longest => time,
+        }
+    }
 }
 
 enum Waits {
@@ -278,7 +289,7 @@ enum Waits {
     Linear { first: Duration, times: u32 },
     Exponential { next: f64, factor: f64 },
     Fibonacci { before: Duration, next: Duration },
-    Own(Box<dyn Iterator<Item = Duration> + Send>),
+    Own(iter::Fuse<Box<dyn Iterator<Item = Duration> + Send>>),
 }
 
 impl Waits {
@@ -313,15 +324,17 @@ impl Iterator for Delays {
             return Some(Duration::ZERO);
         }
         let wait = self.waits.next()?.min(self.at_most);
-        let chance = self.dice.f64();
         let first = *self.first.get_or_insert(wait);
         let delay = match self.jitter {
             Jitter::None => wait,
-            Jitter::Full => wait.mul_f64(chance),
-            Jitter::Equal => wait / 2 + (wait / 2).mul_f64(chance),
+            Jitter::Full => self.chance.part(wait),
+            Jitter::Equal => {
+                let random = wait / 2;
+                wait - random + self.chance.part(random)
+            }
             Jitter::Decorrelated => {
                 let most = self.last.max(first).saturating_mul(3).min(self.at_most);
-                first.min(most) + most.saturating_sub(first).mul_f64(chance)
+                first.min(most) + self.chance.part(most.saturating_sub(first))
             }
         };
         self.last = delay;
@@ -345,7 +358,7 @@ mod written {
     use std::time::Duration;
 
     use rs_core::ConfigError;
-    use serde::{Deserialize, Serialize};
+    use serde::{Deserialize, Serialize, Serializer, ser::Error};
 
     use super::{Jitter, Shape};
 
@@ -430,19 +443,19 @@ mod written {
         }
     }
 
-    impl From<super::Backoff> for Backoff {
-        fn from(backoff: super::Backoff) -> Self {
-            let mut written = Self {
+    impl Serialize for super::Backoff {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut written = Backoff {
                 constant: None,
                 linear: None,
                 exponential: None,
                 fibonacci: None,
                 factor: None,
-                at_most: Some(backoff.at_most),
-                at_once_first: backoff.at_once_first,
-                jitter: backoff.jitter,
+                at_most: Some(self.at_most),
+                at_once_first: self.at_once_first,
+                jitter: self.jitter,
             };
-            match backoff.shape {
+            match self.shape {
                 Shape::Constant(wait) => written.constant = Some(wait),
                 Shape::Linear(first) => written.linear = Some(first),
                 Shape::Exponential(first, factor) => {
@@ -450,10 +463,14 @@ mod written {
                     written.factor = Some(factor);
                 }
                 Shape::Fibonacci(first) => written.fibonacci = Some(first),
-                // Code cannot be written down; what is written instead reads as the default shape.
-                Shape::Own(_) => {}
+                // Whatever were written instead, it would be read as other waits.
+                Shape::Own(_) => {
+                    return Err(S::Error::custom(
+                        "waits that code makes cannot be written down",
+                    ));
+                }
             }
-            written
+            written.serialize(serializer)
         }
     }
 }

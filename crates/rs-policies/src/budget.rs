@@ -1,5 +1,4 @@
 use std::{
-    cell::Cell,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -223,8 +222,9 @@ impl Budget {
     /// Counts a call that reached the dependency for the first time.
     #[inline]
     pub fn deposit(&self) {
-        self.0.calls.local().fetch_add(1, Ordering::Relaxed);
-        if is_one_of_many() {
+        let before = self.0.calls.local().fetch_add(1, Ordering::Relaxed);
+        // One in 64 looks at the clock, so that no long stretch of calls is taken for those of a moment.
+        if before % 64 == 63 {
             self.0.look();
         }
     }
@@ -246,19 +246,6 @@ impl Budget {
     pub fn refused(&self) -> u64 {
         self.0.exhausted.load(Ordering::Relaxed)
     }
-}
-
-/// One in 64 of a thread's deposits looks at the clock, so that no long stretch of calls is taken for
-/// those of a moment.
-#[inline]
-fn is_one_of_many() -> bool {
-    thread_local! {
-        static TURN: Cell<u8> = const { Cell::new(0) };
-    }
-    TURN.with(|turn| {
-        turn.set(turn.get().wrapping_add(1));
-        turn.get() % 64 == 0
-    })
 }
 
 impl Inner {
@@ -287,7 +274,7 @@ impl Inner {
         let cost = rules.cost_of(kind);
         let mut window = self.lock();
         window.count(now, self.counted());
-        let enough = window.balance(&rules) >= cost;
+        let enough = window.balance(&rules) + Window::LOST >= cost;
         if enough {
             window.spend(cost);
             drop(window);
@@ -343,6 +330,8 @@ struct Slice {
 impl Window {
     const SLICES: usize = 20;
     const SLICE: Duration = Duration::from_millis(500);
+    /// What may get lost of a token when calls are spread over slices.
+    const LOST: f64 = 1e-6;
 
     fn new(origin: Instant) -> Self {
         Self {

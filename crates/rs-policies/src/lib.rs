@@ -1,5 +1,5 @@
-//! Retry, budget, timeout and bulkhead, and pipelines that put them into the right order, cost less than a
-//! single peer of theirs, and say beforehand what they can do to you.
+//! Retry, budget, timeout, hedge, fallback, limits on rate and concurrency, and pipelines that put them into
+//! the right order, cost less than a single peer of theirs, and say beforehand what they can do to you.
 //!
 //! ```
 //! use rs_core::Policy;
@@ -33,7 +33,8 @@
 //! doubtful: retry and attempt timeout: what it ends is tried again only for calls that are safe to repeat
 //! ```
 //!
-//! A breaker goes in by `.guard(breaker)`, and so does any other [`Guard`](rs_core::Guard).
+//! A breaker goes in by `.guard(breaker)`, and so does any other [`Guard`](rs_core::Guard). Each policy works
+//! alone, too, and in tuples.
 //!
 //! # When not
 //!
@@ -41,15 +42,18 @@
 //!   whether the call took effect, such as a time limit, are repeated only where the call is
 //!   [safe to repeat](rs_core::Call::safe_to_repeat).
 //! - Retry in one place: three layers of three attempts are 27.
-//! - A bulkhead limits what runs here. What the dependency may be asked for in a second is a rate limit's
-//!   business.
+//! - A bulkhead limits how much runs at once, a rate limit how much begins in a second. Where nobody knows
+//!   how much is right, an [`AdaptiveLimit`] finds out; where the dependency says that it is too much, a
+//!   [`LoadShed`] believes it.
+//! - A hedge adds load to shorten the longest waits. It needs calls that are safe to repeat, and answers that
+//!   vary by chance and not because the dependency is slow as a whole.
 //!
 //! # The order
 //!
-//! However it is written, a pipeline is: total timeout → retry with budget → guard → bulkhead → attempt
-//! timeout → the operation. So the guard sees every attempt, a call that waits between attempts holds no
-//! place, and an attempt that hangs counts as a failure. Another order is a tuple, or a [`Stack`], which is
-//! checked like a pipeline.
+//! However it is written, a pipeline is: fallback → total timeout → coalesce → retry with budget → hedge →
+//! guard → load shedding → rate limit → bulkhead or adaptive limit → attempt timeout → the operation. So the
+//! guard sees every attempt, a call that waits between attempts holds no place, and an attempt that hangs
+//! counts as a failure. Another order is a tuple, or a [`Stack`], which is checked like a pipeline.
 //!
 //! `build` refuses what cannot work, and names both parts:
 //!
@@ -92,13 +96,22 @@
 //! |---|---|
 //! | [`Pipeline`], [`Stack`], [`DynPipeline`] | policies in order; with their [`Plan`] |
 //! | [`Retry`], [`Backoff`] | tries again; how long it waits in between |
-//! | [`Budget`] | keeps further attempts to a share of the calls; shared by all that reach one dependency |
+//! | [`Budget`] | keeps further attempts and hedges to a share of the calls; shared by all that reach one dependency |
 //! | [`Timeout`] | ends what takes too long: the call, or each attempt |
+//! | [`Hedge`] | starts another attempt beside one that takes long, and takes the first good answer |
 //! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
 //! | [`Pipelines`] | pipelines by name, replaced while calls go on |
 //! | `Cache` | results that are kept for a time (feature `cache`) |
+//! | [`RateLimit`], [`SharedRateLimit`] | so many in a time, in this process or in all replicas together |
+//! | [`AdaptiveLimit`] | as many at once as the dependency can bear: [`Aimd`], [`Vegas`], [`Gradient`]; the least critical are shed first |
+//! | [`LoadShed`] | refuses here what the dependency would refuse there |
+//! | [`PerKey`] | any of these limits for each key, as many as there is room for |
+//! | [`Fallback`], `LastGood` | what to answer where everything else has failed |
+//! | [`Coalesce`] | calls of one key at the same time share one run |
 //! | [`Chaos`] | the place where faults are injected |
-//! | [`retry_after`] | reads the header of that name |
+//! | `PolicyLayer` | any policy for tower |
+//! | `contract` | what every guard promises, as tests for one of your own |
+//! | [`retry_after`], [`DeadlineHeader`] | what stands in headers: how long to wait, how much time is left |
 //!
 //! Each has a name, is a handle that clones cheaply, takes another configuration while it runs
 //! (`reconfigure`, refused whole when it is wrong), is listed in the [directory](rs_core::Directory), and
@@ -124,13 +137,28 @@
 //! | `retry_budget_exhausted_total` | counter | `budget` | further attempts that were not |
 //! | `timeouts_total` | counter | `timeout`, `scope` | what was ended for taking too long |
 //! | `timeout_dark_total` | counter | `timeout`, `scope` | what would have been, but for dark mode |
-//! | `bulkhead_concurrent_calls` | gauge | `bulkhead` | calls that run |
-//! | `bulkhead_limit` | gauge | `bulkhead` | calls that may |
-//! | `bulkhead_queue_size` | gauge | `bulkhead` | calls that wait |
+//! | `bulkhead_concurrent_calls`, `bulkhead_limit`, `bulkhead_queue_size` | gauge | `bulkhead` | calls that run, may run, wait |
 //! | `bulkhead_rejected_calls_total` | counter | `bulkhead`, `reason` | calls that were refused |
 //! | `bulkhead_dark_rejections_total` | counter | `bulkhead` | calls that would have been held up, but for dark mode |
 //! | `bulkhead_wait_seconds` | histogram | `bulkhead` | how long those waited that got a place |
 //! | `cache_lookups_total` | counter | `cache`, `result` | looks into a cache, by what they found (feature `cache`) |
+//! | `hedge_started_total`, `hedge_calls_total` | counter | `hedge`; `result` | hedges; calls that were hedged, by what became of them |
+//! | `hedge_concurrent_attempts`, `hedge_delay_seconds` | gauge | `hedge` | hedges that run; after how long one is started |
+//! | `fallback_calls_total`, `fallback_unanswered_total` | counter | `fallback`; `source`, `reason` | calls that something else answered, or did not |
+//! | `coalesce_calls_total` | counter | `coalesce`, `role` | calls, by their part in the run of their key |
+//! | `coalesce_running_keys`, `coalesce_waiting_calls` | gauge | `coalesce` | runs that are shared; calls that wait for one |
+//! | `rate_limit_rejected_calls_total`, `rate_limit_dark_rejections_total` | counter | `rate_limit`; `reason` | calls that came too fast |
+//! | `rate_limit_available_tokens`, `rate_limit_rate`, `rate_limit_waiting_calls` | gauge | `rate_limit` | what is there, what comes, who waits |
+//! | `rate_limit_wait_seconds` | histogram | `rate_limit` | how long calls waited for a token |
+//! | `shared_rate_limit_asks_total`, `shared_rate_limit_alone_total` | counter | `rate_limit`; `result` | how often the store was asked; calls that were decided without it |
+//! | `shared_rate_limit_store_lost` | gauge | `rate_limit` | 1 while the store is not reached |
+//! | `adaptive_limit`, `adaptive_in_flight`, `adaptive_queue_size` | gauge | `adaptive_limit` | what was found, what runs, what waits |
+//! | `adaptive_rtt_seconds`, `adaptive_min_rtt_seconds` | gauge | `adaptive_limit` | how long calls take, and would without others |
+//! | `adaptive_rejected_calls_total`, `adaptive_dropped_calls_total`, `adaptive_dark_rejections_total` | counter | `adaptive_limit`; `reason`, `criticality` | refused here, dropped there, let in by dark mode |
+//! | `adaptive_wait_seconds` | histogram | `adaptive_limit` | how long calls waited for a place |
+//! | `load_shed_rejected_calls_total`, `load_shed_throttled_calls_total`, `load_shed_dark_rejections_total` | counter | `load_shed`, `criticality` | refused here, refused there, let through by dark mode |
+//! | `load_shed_probability` | gauge | `load_shed`, `criticality` | the share of the calls that is refused at present |
+//! | `per_key_keys`, `per_key_rejected_calls_total`, `per_key_not_kept_total`, `per_key_evicted_total` | gauge, counters | `per_key` | guards of keys, and what they refuse |
 //!
 //! # Signals
 //!
@@ -139,7 +167,12 @@
 //! | `exhausted` (budget) | warning | is used up, 40 spent for 200 calls in 10s: failures are not tried again; at most once in ten seconds |
 //! | `reconfigured` | info | has new rules, version 2 |
 //! | `reconfiguration_refused` | warning | keeps its rules, the new ones are wrong: … |
-//! | `condition_panicked` (retry) | warning | panicked; the call is not tried again |
+//! | `condition_panicked` (retry), `panicked` (fallback) | warning | panicked; the call is not tried again, or ends as it would have |
+//! | `at_minimum` (adaptive limit) | warning | is at its minimum: 12 of 20 were dropped |
+//! | `algorithm_panicked` (adaptive limit) | warning | keeps its limit, the algorithm panicked |
+//! | `began`, `ended` (load shed) | warning, info | refuses calls: the dependency accepts 30%; lets all calls through again |
+//! | `store_lost`, `store_back` (shared rate limit) | warning, info | does not reach its store; this replica goes by its own limit |
+//! | `not_made` (per key) | warning | cannot make a guard for a key |
 //!
 //! # Cancel safety
 //!
@@ -151,32 +184,71 @@
 //! | feature | gives |
 //! |---|---|
 //! | `serde` | configuration from files |
-//! | `cache` | `Cache`: results that are kept for a time |
+//! | `cache` | `Cache`: results that are kept for a time; `LastGood`: the last good answer of each call, served where the call fails |
+//! | `redis` | `RedisTokens`: one rate limit for all replicas |
+//! | `tower` | `PolicyLayer`: any policy as a layer |
+//! | `contract` | what every guard promises, as tests for guards of your own |
+mod adaptive;
 mod backoff;
 mod budget;
+pub mod building;
 mod bulkhead;
 #[cfg(feature = "cache")]
 mod cache;
+mod coalesce;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod deadline;
+mod fallback;
+mod hedge;
 mod manager;
 pub mod metrics;
+mod per_key;
 mod pipeline;
 mod queue;
+mod rate_limit;
 mod retry;
 mod rules;
+mod shed;
 mod sync;
 mod timeout;
+#[cfg(feature = "tower")]
+mod tower;
 
+pub use adaptive::{
+    AdaptiveConfig, AdaptiveLimit, AdaptiveTicket, Aimd, Algorithm, ClassShares, FindLimit,
+    Gradient, OwnAlgorithm, Sample, Saturated, Vegas, Waiting,
+};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
 #[cfg(feature = "cache")]
 pub use cache::{Cache, CacheConfig, Lookup};
+pub use coalesce::{Coalesce, CoalesceConfig, CoalesceRole};
+pub use deadline::DeadlineHeader;
+pub use fallback::{
+    Because, Fallback, FallbackConfig, FallbackSource, FromFn, Instead, OrElse, OrValue, Served,
+    TryFromFn, Unanswered,
+};
+#[cfg(feature = "cache")]
+pub use fallback::{LastGood, LastGoodConfig};
+pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
 pub use manager::{NamedPipeline, Pipelines};
+pub use per_key::{Keyed, KeyedTicket, PerKey, PerKeyConfig, Resting, WhenFull};
 pub use pipeline::{
-    Chaos, Doubt, DynPipeline, Given, LimitSlot, Part, Parts, Pipeline, PipelineBuilder, Plan,
-    PlanError, Sketch, Stack, Strike,
+    Both, Chaos, Doubt, DynPipeline, Given, Part, Parts, Pipeline, PipelineBuilder, Plan,
+    PlanError, Sketch, Stack, Strike, With,
+};
+#[cfg(feature = "redis")]
+pub use rate_limit::RedisTokens;
+pub use rate_limit::{
+    Fetched, RateLimit, RateLimitConfig, SharedRateLimit, SharedRateLimitConfig, Taking, TokenAsk,
+    TokenStore, TokenStoreError, TokensGiven, TooFast,
 };
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;
+pub use shed::{LoadShed, LoadShedConfig, ShedTicket};
 pub use timeout::{Timeout, TimeoutConfig};
+#[cfg(feature = "tower")]
+pub use tower::{ByClone, PolicyLayer, PolicyService, Repeat};

@@ -1,12 +1,14 @@
 //! What a policy goes by, and where it lives.
 
 use std::sync::{
-    Arc, PoisonError, RwLock,
+    Arc, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use rs_core::{ConfigError, Measure, Name, Severity, SignalKind, Unit};
 use rs_metrics::{Registry, Surroundings};
+
+use crate::sync::RwLock;
 
 /// A configuration that can be checked as a whole.
 pub(crate) trait Checked {
@@ -57,6 +59,13 @@ impl<C: Checked> Rules<C> {
                 .with(VERSION.at(version as f64))
         });
         Ok(version)
+    }
+
+    /// Puts another in force that others have checked and speak of.
+    pub(crate) fn put(&self, config: C, then: impl FnOnce(&C)) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(config);
+        then(&current);
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -142,12 +151,15 @@ pub(crate) static ACTIONS: &[rs_core::ActionSpec] = &[
 /// The part of `Inspect` that is the same for all of them.
 macro_rules! inspect {
     ($kind:literal) => {
+        inspect!($kind, home);
+    };
+    ($kind:literal, $($home:ident).+) => {
         fn kind(&self) -> &'static str {
             $kind
         }
 
         fn name(&self) -> rs_core::Name {
-            self.home.name
+            self.$($home).+.name
         }
 
         fn actions(&self) -> &'static [rs_core::ActionSpec] {

@@ -2,13 +2,13 @@
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
+    Mutex, MutexGuard, RwLock,
+    atomic::{AtomicU64, Ordering, fence},
 };
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
+    Mutex, MutexGuard, RwLock,
+    atomic::{AtomicU64, Ordering, fence},
 };
 
 use std::sync::PoisonError;

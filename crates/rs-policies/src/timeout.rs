@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pin_project_lite::pin_project;
@@ -350,6 +350,8 @@ pub(crate) struct Limits<'t, 'c> {
 /// A timer that was set.
 struct Set<'t> {
     timer: Timer<'t>,
+    /// When what is limited first had to wait.
+    begun: Instant,
     what: TimedOut,
     /// Whether it ends the call, or is only counted.
     ends: bool,
@@ -384,6 +386,8 @@ where
         {
             this.running.set(Running::No);
             polled = Poll::Ready(Err(what.into()));
+        } else {
+            this.limits.claim(&mut polled);
         }
         polled
     }
@@ -416,43 +420,76 @@ impl<'t, 'c> Limits<'t, 'c> {
     pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<TimedOut> {
         loop {
             if self.set.is_none() {
-                self.set = self.timer().map(Box::new);
+                self.set = self.timer(self.clock.now());
             }
-            let Some(set) = &mut self.set else {
+            let Some(known) = &mut self.set else {
                 return Poll::Pending;
             };
-            ready!(set.timer.as_mut().poll(context));
-            let (what, ends) = (set.what, set.ends);
+            ready!(known.timer.as_mut().poll(context));
+            let (begun, what, ends) = (known.begun, known.what, known.ends);
             if let Some(timeout) = self.timeout {
                 timeout.0.count(what, ends);
             }
             if ends {
                 return Poll::Ready(what);
             }
-            // In the dark: from now on only the deadline holds.
-            (self.timeout, self.set) = (None, None);
+            // In the dark: from now on only what the call brought holds.
+            self.timeout = None;
+            self.set = self.timer(begun);
+            if self.set.is_none() {
+                return Poll::Pending;
+            }
         }
     }
 
-    /// For whatever comes first, if anything limits it.
-    fn timer(&self) -> Option<Set<'t>> {
-        let (clock, now) = (self.clock, self.clock.now());
+    /// For whatever comes first after this moment, if anything limits it.
+    fn timer(&self, begun: Instant) -> Option<Box<Set<'t>>> {
         let of_timeout = self.timeout.map(|timeout| {
             let limit = Duration::from_nanos(timeout.0.limit.load(Ordering::Relaxed));
             let what = TimedOut::new(timeout.0.scope, limit);
-            (limit, what, timeout.config().enforcement.covers(self.call))
+            (what, timeout.config().enforcement.covers(self.call))
         });
-        let of_call = self.call.deadline().map(|deadline| {
-            let left = deadline.remaining(now);
-            (left, TimedOut::new(TimeScope::Deadline, left), true)
-        });
+        let deadline = self.call.deadline().map(|at| at.remaining(begun));
+        let of_call = [deadline, self.call.limits().call()].into_iter().flatten();
+        let of_call = of_call.map(|left| (TimedOut::new(TimeScope::Deadline, left), true));
         let first = of_timeout.into_iter().chain(of_call);
-        let (time, what, ends) = first.min_by_key(|(time, ..)| *time)?;
-        let moment = Deadline::after(now, time).moment();
-        Some(Set {
-            timer: Box::pin(clock.sleep_until(moment)),
+        let (what, ends) = first.min_by_key(|(what, _)| what.limit())?;
+        let moment = Deadline::after(begun, what.limit()).moment();
+        Some(Box::new(Set {
+            timer: Box::pin(self.clock.sleep_until(moment)),
+            begun,
             what,
             ends,
-        })
+        }))
+    }
+
+    /// What ended for a deadline inside may have ended for this limit: what is inside is told of it, sees a
+    /// deadline in it, and may be the first to notice that it has passed. Whoever set it reports it.
+    #[inline(always)]
+    pub(crate) fn claim<T, E>(&self, polled: &mut Poll<Result<T, Failure<E>>>) {
+        if let Poll::Ready(Err(Failure::TimedOut(what))) = polled
+            && let Some(own) = self.ended(*what)
+        {
+            *polled = Poll::Ready(Err(own.into()));
+        }
+    }
+
+    #[cold]
+    fn ended(&self, what: TimedOut) -> Option<TimedOut> {
+        let (timeout, set) = (self.timeout?, self.set.as_ref()?);
+        let own = set.ends && set.what.scope() != TimeScope::Deadline;
+        if !own || what.scope() != TimeScope::Deadline {
+            return None;
+        }
+        // It counts from a moment that is a little earlier than this one's.
+        let elapsed = self.clock.now().saturating_duration_since(set.begun);
+        if elapsed + TICK < set.what.limit() {
+            return None;
+        }
+        timeout.0.count(set.what, true);
+        Some(set.what)
     }
 }
+
+/// Timers are as exact as this.
+const TICK: Duration = Duration::from_millis(1);

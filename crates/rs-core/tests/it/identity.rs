@@ -39,6 +39,12 @@ fn call_ids_are_unique_across_threads() {
 fn all_attempts_share_the_id() {
     let call = Call::new("x");
     assert_eq!(call.at_attempt(7).id(), call.id());
+    let hedge = call.at_attempt(7).as_hedge(2);
+    assert_eq!(
+        (hedge.id(), hedge.attempt(), hedge.hedge()),
+        (call.id(), 7, 2)
+    );
+    assert_eq!(call.hedge(), 0);
     assert_ne!(Call::new("x").id(), call.id());
     assert_eq!(Call::from("x").name(), call.name());
 }

@@ -67,6 +67,10 @@ impl<'b, 'c> Entering<'b, 'c> {
             bulkhead.waits.record_time(waited);
             return Poll::Ready(Ok(()));
         }
+        // The rules may have changed while it waited: nobody is refused in the dark.
+        if bulkhead.is_let_in(call) {
+            return Poll::Ready(Ok(()));
+        }
         Poll::Ready(Err(bulkhead.refuse_waited(waited, limit)))
     }
 }

@@ -1,215 +1,233 @@
 use std::{fmt, sync::Arc};
 
-use rs_core::{ConfigError, Guard, Name, TimeScope};
+use rs_core::{Guard, Name, TimeScope};
 use rs_metrics::Surroundings;
 
-use super::{Chaos, Part, Pipeline, Plan, PlanError, Sketch, chaos::Struck};
-use crate::{
-    Budget, BudgetConfig, Bulkhead, BulkheadConfig, Retry, RetryConfig, Timeout, TimeoutConfig,
+use super::{
+    Chaos, Given, LimitSlots, Limits, Part, Pipeline, Plan, PlanError, Sketch, With,
+    chaos::Struck,
+    with::{AddCoalesce, AddFallback, AddHedge, Adds},
 };
-
-/// A part of a pipeline: the policy itself, shared with others, or the configuration of one of its own.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Given<P, C> {
-    /// This policy.
-    Policy(P),
-    /// One that goes by this.
-    Config(C),
-}
-
-macro_rules! given {
-    ($($policy:ty: $config:ty $(, $more:ty)*;)*) => {$(
-        impl From<$policy> for Given<$policy, $config> {
-            fn from(policy: $policy) -> Self {
-                Self::Policy(policy)
-            }
-        }
-
-        impl From<$config> for Given<$policy, $config> {
-            fn from(config: $config) -> Self {
-                Self::Config(config)
-            }
-        }
-
-        $(impl From<$more> for Given<$policy, $config> {
-            fn from(config: $more) -> Self {
-                Self::Config(config.into())
-            }
-        })*
-    )*};
-}
-
-given! {
-    Timeout: TimeoutConfig, std::time::Duration;
-    Retry: RetryConfig;
-    Budget: BudgetConfig;
-    Bulkhead: BulkheadConfig;
-}
-
-impl<P, C> Given<P, C> {
-    fn make(
-        self,
-        part: &'static str,
-        make: impl FnOnce(C) -> Result<P, ConfigError>,
-    ) -> Result<P, PlanError> {
-        match self {
-            Self::Policy(policy) => Ok(policy),
-            Self::Config(config) => make(config).map_err(PlanError::part(part)),
-        }
-    }
-}
+use crate::{
+    AdaptiveConfig, AdaptiveLimit, Budget, BudgetConfig, Bulkhead, BulkheadConfig, Hedge,
+    HedgeConfig, LoadShed, LoadShedConfig, RateLimit, RateLimitConfig, Retry, RetryConfig, Timeout,
+    TimeoutConfig,
+};
 
 /// Puts a [`Pipeline`] together; the order in which its parts are given does not matter.
 #[must_use = "a pipeline is made by `build`"]
-pub struct PipelineBuilder<G = (), L = ()> {
+pub struct PipelineBuilder<G = (), L = Limits, X = ()> {
+    common: Common,
+    guard: G,
+    limits: L,
+    with: X,
+}
+
+/// What every pipeline may have.
+struct Common {
     name: Name,
     around: Option<Surroundings>,
     safe_to_repeat: bool,
     timeout: Option<Given<Timeout, TimeoutConfig>>,
     retry: Option<Given<Retry, RetryConfig>>,
     budget: Option<Given<Budget, BudgetConfig>>,
-    guard: G,
-    guarded: Option<Sketch>,
-    limit: L,
     attempt_timeout: Option<Given<Timeout, TimeoutConfig>>,
+    guarded: Option<Sketch>,
+    coalesced: Option<Sketch>,
+    fallen_back: Option<Sketch>,
     chaos: Option<Arc<dyn Chaos>>,
 }
 
 impl PipelineBuilder {
     pub(super) fn new(name: Name) -> Self {
         Self {
-            name,
-            around: None,
-            safe_to_repeat: false,
-            timeout: None,
-            retry: None,
-            budget: None,
+            common: Common {
+                name,
+                around: None,
+                safe_to_repeat: false,
+                timeout: None,
+                retry: None,
+                budget: None,
+                attempt_timeout: None,
+                guarded: None,
+                coalesced: None,
+                fallen_back: None,
+                chaos: None,
+            },
             guard: (),
-            guarded: None,
-            limit: (),
-            attempt_timeout: None,
-            chaos: None,
+            limits: Limits::default(),
+            with: (),
         }
     }
 }
 
-impl<G, L> PipelineBuilder<G, L> {
+impl<G, L, X> PipelineBuilder<G, L, X> {
     /// Made in these surroundings, not in those of the process.
     pub fn within(mut self, around: &Surroundings) -> Self {
-        self.around = Some(around.clone());
+        self.common.around = Some(around.clone());
         self
     }
 
     /// All its calls may be made twice without harm.
     pub const fn safe_to_repeat(mut self) -> Self {
-        self.safe_to_repeat = true;
+        self.common.safe_to_repeat = true;
         self
     }
 
     /// A limit on whole calls.
     pub fn timeout(mut self, limit: impl Into<Given<Timeout, TimeoutConfig>>) -> Self {
-        self.timeout = Some(limit.into());
+        self.common.timeout = Some(limit.into());
         self
     }
 
     /// Tries failures again.
     pub fn retry(mut self, retry: impl Into<Given<Retry, RetryConfig>>) -> Self {
-        self.retry = Some(retry.into());
+        self.common.retry = Some(retry.into());
         self
     }
 
-    /// This budget for further attempts, most often one that others share, and not one of its own. A retry
-    /// that is given whole has its budget already.
+    /// This budget for further attempts and hedges, most often one that others share, and not one of its own.
+    /// A retry or a hedge that is given whole has its budget already.
     pub fn budget(mut self, budget: impl Into<Given<Budget, BudgetConfig>>) -> Self {
-        self.budget = Some(budget.into());
+        self.common.budget = Some(budget.into());
         self
     }
 
     /// A limit on each attempt.
     pub fn attempt_timeout(mut self, limit: impl Into<Given<Timeout, TimeoutConfig>>) -> Self {
-        self.attempt_timeout = Some(limit.into());
+        self.common.attempt_timeout = Some(limit.into());
         self
     }
 
     /// Does harm to attempts on purpose.
     pub fn chaos(mut self, chaos: impl Chaos + 'static) -> Self {
-        self.chaos = Some(Arc::new(chaos));
+        self.common.chaos = Some(Arc::new(chaos));
         self
     }
 
     /// A guard that sees each attempt: a breaker.
-    pub fn guard<H: Guard>(self, guard: H) -> PipelineBuilder<H, L> {
-        let guarded = Some(guard.sketch());
-        let Self {
-            name,
-            around,
-            safe_to_repeat,
-            timeout,
-            retry,
-            budget,
-            limit,
-            attempt_timeout,
-            chaos,
-            ..
-        } = self;
+    pub fn guard<H: Guard>(mut self, guard: H) -> PipelineBuilder<H, L, X> {
+        self.common.guarded = Some(guard.sketch());
         PipelineBuilder {
-            name,
-            around,
-            safe_to_repeat,
-            timeout,
-            retry,
-            budget,
+            common: self.common,
             guard,
-            guarded,
-            limit,
-            attempt_timeout,
-            chaos,
+            limits: self.limits,
+            with: self.with,
+        }
+    }
+
+    /// Starts another attempt beside one that takes long. All its calls must be
+    /// [safe to repeat](PipelineBuilder::safe_to_repeat).
+    pub fn hedge(
+        self,
+        hedge: impl Into<Given<Hedge, HedgeConfig>>,
+    ) -> PipelineBuilder<G, L, X::With>
+    where
+        X: Adds<AddHedge<Given<Hedge, HedgeConfig>>>,
+    {
+        self.adding(AddHedge(hedge.into()))
+    }
+
+    /// Lets calls of one key that come at the same time share one run.
+    pub fn coalesce<C: Part>(mut self, coalesce: C) -> PipelineBuilder<G, L, X::With>
+    where
+        X: Adds<AddCoalesce<C>>,
+    {
+        self.common.coalesced = Some(coalesce.sketch());
+        self.adding(AddCoalesce(coalesce))
+    }
+
+    /// Answers where everything else has failed.
+    pub fn fallback<F: Part>(mut self, fallback: F) -> PipelineBuilder<G, L, X::With>
+    where
+        X: Adds<AddFallback<F>>,
+    {
+        self.common.fallen_back = Some(fallback.sketch());
+        self.adding(AddFallback(fallback))
+    }
+
+    fn adding<P>(self, policy: P) -> PipelineBuilder<G, L, X::With>
+    where
+        X: Adds<P>,
+    {
+        PipelineBuilder {
+            common: self.common,
+            guard: self.guard,
+            limits: self.limits,
+            with: self.with.adding(policy),
+        }
+    }
+
+    fn limited<M>(self, limit: impl FnOnce(L) -> M) -> PipelineBuilder<G, M, X> {
+        PipelineBuilder {
+            common: self.common,
+            guard: self.guard,
+            limits: limit(self.limits),
+            with: self.with,
         }
     }
 }
 
-impl<G> PipelineBuilder<G> {
+impl<G, R, C, X> PipelineBuilder<G, Limits<(), R, C>, X> {
+    /// Refuses calls here while the dependency refuses many for overload.
+    pub fn load_shed(
+        self,
+        shed: impl Into<Given<LoadShed, LoadShedConfig>>,
+    ) -> PipelineBuilder<G, Limits<Given<LoadShed, LoadShedConfig>, R, C>, X> {
+        self.limited(|limits| Limits {
+            shed: shed.into(),
+            rate: limits.rate,
+            concurrent: limits.concurrent,
+        })
+    }
+}
+
+impl<G, S, C, X> PipelineBuilder<G, Limits<S, (), C>, X> {
+    /// A limit on how many attempts begin in a time.
+    pub fn rate_limit(
+        self,
+        rate: impl Into<Given<RateLimit, RateLimitConfig>>,
+    ) -> PipelineBuilder<G, Limits<S, Given<RateLimit, RateLimitConfig>, C>, X> {
+        self.limited(|limits| Limits {
+            shed: limits.shed,
+            rate: rate.into(),
+            concurrent: limits.concurrent,
+        })
+    }
+}
+
+impl<G, S, R, X> PipelineBuilder<G, Limits<S, R, ()>, X> {
     /// A limit on how many attempts run at once.
     pub fn bulkhead(
         self,
         bulkhead: impl Into<Given<Bulkhead, BulkheadConfig>>,
-    ) -> PipelineBuilder<G, Given<Bulkhead, BulkheadConfig>> {
-        let Self {
-            name,
-            around,
-            safe_to_repeat,
-            timeout,
-            retry,
-            budget,
-            guard,
-            guarded,
-            attempt_timeout,
-            chaos,
-            ..
-        } = self;
-        PipelineBuilder {
-            name,
-            around,
-            safe_to_repeat,
-            timeout,
-            retry,
-            budget,
-            guard,
-            guarded,
-            limit: bulkhead.into(),
-            attempt_timeout,
-            chaos,
-        }
+    ) -> PipelineBuilder<G, Limits<S, R, Given<Bulkhead, BulkheadConfig>>, X> {
+        self.limited(|limits| Limits {
+            shed: limits.shed,
+            rate: limits.rate,
+            concurrent: bulkhead.into(),
+        })
+    }
+
+    /// A limit on how many attempts run at once that finds itself how many that may be.
+    pub fn adaptive_limit(
+        self,
+        limit: impl Into<Given<AdaptiveLimit, AdaptiveConfig>>,
+    ) -> PipelineBuilder<G, Limits<S, R, Given<AdaptiveLimit, AdaptiveConfig>>, X> {
+        self.limited(|limits| Limits {
+            shed: limits.shed,
+            rate: limits.rate,
+            concurrent: limit.into(),
+        })
     }
 }
 
-/// What limits a pipeline, before it is made and after.
-pub trait LimitSlot {
+/// What a pipeline has beside what is built in, being made.
+pub trait WithSlots {
     /// What it is when it is made.
     type Made;
 
-    /// Makes it.
+    /// Makes it, of this name, and adds what it says of itself.
     ///
     /// # Errors
     /// When it is configured wrongly.
@@ -217,98 +235,131 @@ pub trait LimitSlot {
         self,
         around: &Surroundings,
         name: Name,
+        retry: Option<&Retry>,
+        budget: Option<Budget>,
     ) -> Result<(Self::Made, Option<Sketch>), PlanError>;
 }
 
-impl LimitSlot for () {
+impl WithSlots for () {
     type Made = ();
 
-    fn make(self, _: &Surroundings, _: Name) -> Result<((), Option<Sketch>), PlanError> {
+    fn make(
+        self,
+        _: &Surroundings,
+        _: Name,
+        _: Option<&Retry>,
+        _: Option<Budget>,
+    ) -> Result<((), Option<Sketch>), PlanError> {
         Ok(((), None))
     }
 }
 
-impl LimitSlot for Given<Bulkhead, BulkheadConfig> {
-    type Made = Bulkhead;
+impl<C, F> WithSlots for With<(), C, F> {
+    type Made = Self;
+
+    fn make(
+        self,
+        _: &Surroundings,
+        _: Name,
+        _: Option<&Retry>,
+        _: Option<Budget>,
+    ) -> Result<(Self, Option<Sketch>), PlanError> {
+        Ok((self, None))
+    }
+}
+
+impl<C, F> WithSlots for With<Given<Hedge, HedgeConfig>, C, F> {
+    type Made = With<Hedge, C, F>;
 
     fn make(
         self,
         around: &Surroundings,
         name: Name,
-    ) -> Result<(Bulkhead, Option<Sketch>), PlanError> {
-        let bulkhead = Self::make(self, "bulkhead", |config| {
-            Bulkhead::within(around, name, config)
+        retry: Option<&Retry>,
+        budget: Option<Budget>,
+    ) -> Result<(With<Hedge, C, F>, Option<Sketch>), PlanError> {
+        let shared = budget.or_else(|| retry.and_then(Retry::budget).cloned());
+        let hedge = self.hedge.make("hedge", |config| match shared {
+            Some(budget) => Hedge::with_budget(around, name, config, budget),
+            None => Hedge::within(around, name, config),
         })?;
-        let sketch = bulkhead.sketch();
-        Ok((bulkhead, Some(sketch)))
+        let hedge = match retry {
+            Some(_) => hedge.inside_retry(),
+            None => hedge,
+        };
+        let sketch = hedge.sketch();
+        let with = With {
+            hedge,
+            coalesce: self.coalesce,
+            fallback: self.fallback,
+        };
+        Ok((with, Some(sketch)))
     }
 }
 
-impl<G, L: LimitSlot> PipelineBuilder<G, L> {
+impl<G, L: LimitSlots, X: WithSlots> PipelineBuilder<G, L, X> {
     /// The pipeline.
     ///
     /// # Errors
     /// When a part is configured wrongly, or two parts contradict each other.
-    pub fn build(self) -> Result<Pipeline<G, L::Made>, PlanError> {
-        let around = self.around.unwrap_or_default();
-        let name = self.name;
-        let limit_of = |scope| {
-            let around = around.clone();
-            move |config: TimeoutConfig| Timeout::within(&around, name, scope, config)
+    pub fn build(self) -> Result<Pipeline<G, L::Made, X::Made>, PlanError> {
+        let common = self.common;
+        let around = common.around.unwrap_or_default();
+        let name = common.name;
+        let limit = |part, scope, given: Option<Given<Timeout, TimeoutConfig>>| {
+            let make = |config: TimeoutConfig| Timeout::within(&around, name, scope, config);
+            given.map(|given| given.make(part, make)).transpose()
         };
-        let timeout = self.timeout;
-        let timeout = timeout.map(|given| given.make("timeout", limit_of(TimeScope::Total)));
-        let timeout = timeout.transpose()?;
-        let attempt = self.attempt_timeout;
-        let attempt =
-            attempt.map(|given| given.make("attempt_timeout", limit_of(TimeScope::Attempt)));
-        let attempt_timeout = attempt.transpose()?;
-        let budget = self
+        let timeout = limit("timeout", TimeScope::Total, common.timeout)?;
+        let attempt_timeout = limit(
+            "attempt_timeout",
+            TimeScope::Attempt,
+            common.attempt_timeout,
+        )?;
+        let budget = common
             .budget
             .map(|given| given.make("budget", |config| Budget::within(&around, name, config)));
         let budget = budget.transpose()?;
-        let retry = self.retry.map(|given| {
-            given.make("retry", |config| match budget {
+        let retry = common.retry.map(|given| {
+            given.make("retry", |config| match budget.clone() {
                 Some(budget) => Retry::with_budget(&around, name, config, budget),
                 None => Retry::within(&around, name, config),
             })
         });
         let retry = retry.transpose()?;
-        let (limit, limited) = self.limit.make(&around, name)?;
-        let parts = [
-            timeout.as_ref().map(Part::sketch),
-            retry.as_ref().map(Part::sketch),
-            self.guarded,
-            limited,
-            attempt_timeout.as_ref().map(Part::sketch),
-        ];
-        let plan = Plan::of(
-            name,
-            parts.into_iter().flatten().collect(),
-            self.safe_to_repeat,
-        )?;
+        let (with, hedged) = self.with.make(&around, name, retry.as_ref(), budget)?;
+        let mut parts = Vec::from_iter(common.fallen_back);
+        parts.extend(timeout.as_ref().map(Part::sketch));
+        parts.extend(common.coalesced);
+        parts.extend(retry.as_ref().map(Part::sketch));
+        parts.extend(hedged);
+        parts.extend(common.guarded);
+        let limit = self.limits.make(&around, name, &mut parts)?;
+        parts.extend(attempt_timeout.as_ref().map(Part::sketch));
+        let plan = Plan::of(name, parts, Some(common.safe_to_repeat))?;
         Ok(Pipeline {
             name,
             clock: around.clock().clone(),
-            safe_to_repeat: self.safe_to_repeat,
+            safe_to_repeat: common.safe_to_repeat,
             timeout,
             retry,
             guard: self.guard,
             limit,
             attempt_timeout,
-            chaos: self.chaos.map(|chaos| Struck {
+            chaos: common.chaos.map(|chaos| Struck {
                 chaos,
                 clock: around.clock().clone(),
             }),
+            with,
             plan: Arc::new(plan),
         })
     }
 }
 
-impl<G, L> fmt::Debug for PipelineBuilder<G, L> {
+impl<G, L, X> fmt::Debug for PipelineBuilder<G, L, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PipelineBuilder")
-            .field("name", &self.name)
+            .field("name", &self.common.name)
             .finish_non_exhaustive()
     }
 }

@@ -1,32 +1,41 @@
+mod both;
 mod builder;
 mod chaos;
 mod erased;
 mod error;
+mod given;
+mod limits;
 mod once;
 mod part;
 mod plan;
 mod run;
 mod stack;
+mod with;
 
-pub use builder::{Given, LimitSlot, PipelineBuilder};
+pub use both::Both;
+pub use builder::{PipelineBuilder, WithSlots};
 pub use chaos::{Chaos, Strike};
 pub use erased::DynPipeline;
 pub use error::PlanError;
+pub use given::Given;
+pub use limits::{LimitSlot, LimitSlots, Limits, Within};
 pub use part::{Part, Parts, Sketch};
 pub use plan::{Doubt, Plan};
 pub use stack::Stack;
+pub use with::{AddCoalesce, AddFallback, AddHedge, Adds, With};
 
 use std::fmt;
 
 use rs_core::{Call, Clock, Failure, Guard, Name, Operation, Outcome, Policy, TimeLimits};
 
 use self::{chaos::Struck, once::Once, run::Run};
-use crate::{Retry, Timeout, retry::First, timeout::Limits};
+use crate::{Retry, Timeout, retry::First, timeout::Limits as TimeLimited};
 
 /// Policies in the order that is right, however they were written.
 ///
 /// ```text
-/// total timeout → retry with budget → breaker → bulkhead → attempt timeout → the operation
+/// fallback → total timeout → coalesce → retry with budget → hedge → breaker → load shedding → rate limit
+///     → bulkhead or adaptive limit → attempt timeout → the operation
 /// ```
 ///
 /// So the breaker sees every attempt, a call that waits between attempts holds no place, an attempt that
@@ -52,14 +61,15 @@ use crate::{Retry, Timeout, retry::First, timeout::Limits};
 /// ```
 ///
 /// Its type names what is generic about it, so a struct can hold one: `Pipeline` with nothing but what is
-/// built in, `Pipeline<Breaker>` with a breaker, `Pipeline<Breaker, Bulkhead>` with a bulkhead, too.
+/// built in, `Pipeline<Breaker>` with a breaker, `Pipeline<Breaker, Bulkhead>` with a bulkhead, too,
+/// `Pipeline<Breaker, Bulkhead, With<Hedge>>` with a hedge.
 /// [`Pipeline::erased`] forgets it.
 ///
 /// # Cancel safety
 /// Dropping the future at any point gives back every permit and place; guards hear that the call was
 /// cancelled.
 #[derive(Clone)]
-pub struct Pipeline<G = (), L = ()> {
+pub struct Pipeline<G = (), L = (), X = ()> {
     name: Name,
     clock: Clock,
     safe_to_repeat: bool,
@@ -69,6 +79,7 @@ pub struct Pipeline<G = (), L = ()> {
     limit: L,
     attempt_timeout: Option<Timeout>,
     chaos: Option<Struck>,
+    with: X,
     plan: std::sync::Arc<Plan>,
 }
 
@@ -79,7 +90,7 @@ impl Pipeline {
     }
 }
 
-impl<G, L> Pipeline<G, L> {
+impl<G, L, X> Pipeline<G, L, X> {
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> Name {
@@ -122,6 +133,12 @@ impl<G, L> Pipeline<G, L> {
         &self.limit
     }
 
+    /// What it has beside what is built in.
+    #[must_use]
+    pub const fn with(&self) -> &X {
+        &self.with
+    }
+
     /// The same pipeline, its type forgotten, to be stored wherever one is wanted. It runs operations of
     /// any result still, and boxes two futures a call.
     #[must_use]
@@ -155,7 +172,7 @@ macro_rules! once {
             call,
             operation,
             (enter_guard, enter_limit, run),
-            Limits::new(pipeline.attempt_timeout.as_ref(), &pipeline.clock, call),
+            TimeLimited::new(pipeline.attempt_timeout.as_ref(), &pipeline.clock, call),
         )
     }};
 }
@@ -197,13 +214,13 @@ where
 }
 
 /// An attempt after the first one.
-struct Attempt<'p, 'o, G, L, O> {
-    pipeline: &'p Pipeline<G, L>,
+struct Attempt<'p, 'o, G, L, X, O> {
+    pipeline: &'p Pipeline<G, L, X>,
     operation: &'o O,
     limits: TimeLimits,
 }
 
-impl<G: Guard, L: Guard, O: Operation> Operation for Attempt<'_, '_, G, L, O> {
+impl<G: Guard, L: Guard, X: Sync, O: Operation> Operation for Attempt<'_, '_, G, L, X, O> {
     type Output = O::Output;
     type Error = O::Error;
 
@@ -219,7 +236,7 @@ impl<G: Guard, L: Guard, O: Operation> Operation for Attempt<'_, '_, G, L, O> {
     }
 }
 
-impl<G, L> fmt::Debug for Pipeline<G, L> {
+impl<G, L, X> fmt::Debug for Pipeline<G, L, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipeline")
             .field("name", &self.name)

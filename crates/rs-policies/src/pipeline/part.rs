@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use rs_core::{Guard, Outline};
 
-use crate::{Budget, Retry, Timeout};
+use crate::{Budget, Coalesce, Fallback, Hedge, HedgeDelay, Retry, Timeout};
 
 /// What a policy says of itself to the plan of its pipeline. Every guard says it by its
 /// [`Outline`]; a policy of your own says it by this.
@@ -84,6 +84,38 @@ impl Part for Retry {
             waits: (config.backoff().shortest_total(waits), longest.min(within)),
             budget: self.budget().map(ratio),
             repeats_timeouts: config.repeats_timeouts(),
+        }
+    }
+}
+
+impl Part for Hedge {
+    fn sketch(&self) -> Sketch {
+        let config = self.config();
+        Sketch::Beside {
+            attempts: u32::from(config.hedges()) + 1,
+            delay: match config.delay() {
+                HedgeDelay::Fixed(delay) => delay,
+                HedgeDelay::Quantile(_) => config.least_delay(),
+            },
+            budget: self.budget().map(ratio),
+        }
+    }
+}
+
+impl<T, E> Part for Coalesce<T, E> {
+    fn sketch(&self) -> Sketch {
+        Sketch::Other {
+            name: "coalesce",
+            words: "calls of one key share a run".to_owned(),
+        }
+    }
+}
+
+impl<S> Part for Fallback<S> {
+    fn sketch(&self) -> Sketch {
+        Sketch::Other {
+            name: "fallback",
+            words: String::new(),
         }
     }
 }

@@ -67,7 +67,7 @@ impl Plan {
     pub(super) fn of(
         name: Name,
         parts: Vec<Sketch>,
-        safe_to_repeat: bool,
+        safe_to_repeat: Option<bool>,
     ) -> Result<Self, PlanError> {
         let mut walk = Walk {
             safe_to_repeat,
@@ -123,7 +123,8 @@ impl Plan {
 
 /// From the innermost part outwards.
 struct Walk {
-    safe_to_repeat: bool,
+    /// Whether calls are safe to repeat; where nobody says, each call does.
+    safe_to_repeat: Option<bool>,
     longest: Option<Duration>,
     attempts: u32,
     load: f64,
@@ -141,7 +142,7 @@ struct Walk {
 impl Default for Walk {
     fn default() -> Self {
         Self {
-            safe_to_repeat: false,
+            safe_to_repeat: None,
             longest: None,
             attempts: 1,
             load: 1.0,
@@ -249,7 +250,7 @@ impl Walk {
             }
             if let Some((limit, _)) = self.limit
                 && !repeats_timeouts
-                && !self.safe_to_repeat
+                && self.safe_to_repeat != Some(true)
             {
                 let words =
                     "what it ends is tried again only for calls that are safe to repeat".to_owned();
@@ -274,9 +275,17 @@ impl Walk {
     }
 
     fn beside(&mut self, attempts: u32, delay: Duration, budget: Option<f64>) {
-        if !self.safe_to_repeat {
-            let words = "calls are not declared safe to repeat".to_owned();
-            self.conflict("hedge", "call", words);
+        match self.safe_to_repeat {
+            Some(true) => {}
+            Some(false) => {
+                let words = "the pipeline's calls are not declared safe to repeat".to_owned();
+                self.conflict("hedge", "calls", words);
+            }
+            None => {
+                let words =
+                    "only those that say that they are safe to repeat are hedged".to_owned();
+                self.doubt("hedge", "calls", words);
+            }
         }
         if let Some((limit, time)) = self.limit
             && time <= delay

@@ -45,8 +45,8 @@ pin_project! {
 
 impl<'p, 'c, A, M, R> Run<'p, 'c, A, M, R> {
     #[inline(always)]
-    pub(super) fn new<G, L>(
-        pipeline: &'p Pipeline<G, L>,
+    pub(super) fn new<G, L, X>(
+        pipeline: &'p Pipeline<G, L, X>,
         call: &'c Call,
         attempt: A,
         again: M,
@@ -113,6 +113,8 @@ where
                 this.state.set(State::Over);
                 polled = Poll::Ready(Err(what.into()));
             }
+        } else {
+            this.limits.claim(&mut polled);
         }
         polled
     }

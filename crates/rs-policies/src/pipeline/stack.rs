@@ -33,7 +33,7 @@ impl<P: Parts> Stack<P> {
     /// # Errors
     /// Which two parts disagree, and how.
     pub fn of(name: impl Into<Name>, parts: P) -> Result<Self, PlanError> {
-        let plan = Plan::of(name.into(), parts.sketches(), false)?;
+        let plan = Plan::of(name.into(), parts.sketches(), None)?;
         Ok(Self { parts, plan })
     }
 }

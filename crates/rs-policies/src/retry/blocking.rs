@@ -2,7 +2,7 @@
 
 use rs_core::{Call, Classify, Contained, Failure};
 
-use super::Retry;
+use super::{Retry, run::Plan};
 
 impl Retry {
     /// Calls a blocking operation under this retry, judged by this classifier;
@@ -56,16 +56,16 @@ impl Retry {
         if self.is_over(&result, outcome) {
             return result;
         }
-        let mut series = self.0.series(call, Some(begun));
-        while let Some(delay) = series.pause(&result, outcome) {
+        let mut plan = Plan::new(&self.0, call, Some(begun));
+        while let Some(delay) = plan.pause(&result, outcome) {
             drop(result);
             if !delay.is_zero() {
                 self.0.home.around.clock().sleep_blocking(delay);
             }
-            let call = series.next_call();
+            let call = plan.begin(delay)?;
             result = attempt(&call);
             outcome = classify.judge(&call, &result);
-            if series.is_over(&result, outcome) {
+            if plan.is_done(&result, outcome) {
                 break;
             }
         }

@@ -2,7 +2,6 @@ mod blocking;
 mod config;
 mod hint;
 mod run;
-mod series;
 
 pub use config::RetryConfig;
 pub use hint::retry_after;
@@ -34,6 +33,8 @@ label_set! {
         Exhausted = "exhausted",
         /// The failure is one that trying again cannot mend.
         Permanent = "permanent",
+        /// A guard inside refused a further attempt.
+        Rejected = "rejected",
         /// It is not known whether the attempt took effect, and the call is not safe to repeat.
         Unsafe = "unsafe",
         /// There was no time left for another attempt.

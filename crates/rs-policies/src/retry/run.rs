@@ -1,15 +1,20 @@
 //! How a call is tried, and tried again.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use pin_project_lite::pin_project;
-use rs_core::{Call, Failure, Operation, Outcome};
+use rs_core::{
+    Call, Failure, FaultKind, Operation, Outcome, Severity, SignalKind, TimeScope, TimedOut,
+};
 
-use super::Inner;
+use super::{Inner, RetryConfig, RetryEnd, Retrying};
+use crate::backoff::Delays;
 
 type Attempted<O> = Result<<O as Operation>::Output, Failure<<O as Operation>::Error>>;
 
@@ -166,20 +171,190 @@ impl Inner {
         operation: &O,
         first: First<O::Output, O::Error>,
     ) -> Attempted<O> {
-        let mut series = self.series(call, first.begun);
+        let clock = self.home.around.clock();
+        let mut plan = Plan::new(self, call, first.begun);
         let (mut result, mut outcome) = (first.result, first.outcome);
-        while let Some(delay) = series.pause(&result, outcome) {
+        while let Some(delay) = plan.pause(&result, outcome) {
             drop(result);
             if !delay.is_zero() {
-                self.home.around.clock().sleep(delay).await;
+                clock.sleep(delay).await;
             }
-            let call = series.next_call();
+            let call = plan.begin(delay)?;
             result = operation.attempt(&call).await;
             outcome = operation.classify(&call, &result);
-            if series.is_over(&result, outcome) {
+            if plan.is_done(&result, outcome) {
                 break;
             }
         }
         result
     }
+
+    /// What the condition says; one that panics says no.
+    fn ask(&self, rules: &RetryConfig, retrying: &Retrying<'_>) -> bool {
+        let Some(condition) = rules.condition() else {
+            return true;
+        };
+        catch_unwind(AssertUnwindSafe(|| condition(retrying))).unwrap_or_else(|_| {
+            self.home
+                .record(|| PANICKED.signal(self.home.name).during(retrying.call));
+            false
+        })
+    }
 }
+
+/// What is still to be done for a call that failed, whether or not somebody waits who is async.
+pub(super) struct Plan<'r> {
+    retry: &'r Inner,
+    rules: Arc<RetryConfig>,
+    call: Call,
+    delays: Delays,
+    begun: Instant,
+    now: Instant,
+    tried: u32,
+}
+
+impl<'r> Plan<'r> {
+    /// For a call whose first attempt began then, or just now.
+    pub(super) fn new(retry: &'r Inner, call: &Call, begun: Option<Instant>) -> Self {
+        let rules = retry.rules.get();
+        let now = retry.home.around.clock().now();
+        let begun = begun.unwrap_or(now);
+        Self {
+            retry,
+            call: call.begun_at(begun),
+            delays: rules.backoff().delays_by(retry.roll()),
+            rules,
+            begun,
+            now,
+            tried: 0,
+        }
+    }
+
+    /// How long to wait before the next attempt, if there is to be one.
+    pub(super) fn pause<T, E>(
+        &mut self,
+        result: &Result<T, Failure<E>>,
+        outcome: Outcome,
+    ) -> Option<Duration> {
+        let call = self.call;
+        let end = match self.next(&call, result, outcome, self.now) {
+            Ok(delay) => return Some(delay),
+            Err(end) => end,
+        };
+        self.retry.ends[end].increment();
+        None
+    }
+
+    /// The call at its next attempt, after this wait.
+    pub(super) fn begin(&mut self, delay: Duration) -> Result<Call, TimedOut> {
+        // The wait may have been longer than it was to be.
+        if !delay.is_zero()
+            && let Some(deadline) = self.call.deadline()
+            && deadline.has_passed(self.retry.home.around.clock().now())
+        {
+            self.retry.ends[RetryEnd::Deadline].increment();
+            let time = deadline.remaining(self.begun);
+            return Err(TimedOut::new(TimeScope::Deadline, time));
+        }
+        self.retry.attempts.increment();
+        self.retry.delays.record_time(delay);
+        self.call = self.call.at_attempt(self.call.attempt().saturating_add(1));
+        Ok(self.call)
+    }
+
+    /// Whether an attempt that ended so is the last one because it succeeded.
+    pub(super) fn is_done<T, E>(
+        &mut self,
+        result: &Result<T, Failure<E>>,
+        outcome: Outcome,
+    ) -> bool {
+        if outcome.is_success() && !matches!(result, Err(Failure::Rejected(_))) {
+            self.retry.ends[RetryEnd::Succeeded].increment();
+            return true;
+        }
+        self.now = self.retry.home.around.clock().now();
+        false
+    }
+
+    /// The rules in force now; waits of other rules go on where they would be.
+    fn follow_rules(&mut self) {
+        let rules = self.retry.rules.get();
+        if Arc::ptr_eq(&rules, &self.rules) {
+            return;
+        }
+        self.delays = rules.backoff().delays_by(self.retry.roll());
+        if let Some(passed) = self.tried.checked_sub(2) {
+            self.delays.nth(passed as usize);
+        }
+        self.rules = rules;
+    }
+
+    /// How long to wait before the next attempt, or why there is none.
+    fn next<T, E>(
+        &mut self,
+        call: &Call,
+        result: &Result<T, Failure<E>>,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Result<Duration, RetryEnd> {
+        self.tried += 1;
+        self.follow_rules();
+        let rules = &self.rules;
+        let (kind, fault, hint) = match (result, outcome) {
+            (Err(Failure::Rejected(why)), _) if rules.retries_rejections() => {
+                (FaultKind::Transient, None, why.retry_after(now))
+            }
+            (Err(Failure::Rejected(_)), _) => return Err(RetryEnd::Rejected),
+            (_, Outcome::Failure(fault)) if fault.is_transient() => {
+                (fault.kind(), Some(fault), fault.retry_after())
+            }
+            _ => return Err(RetryEnd::Permanent),
+        };
+        let unknown = kind == FaultKind::TimedOut && !rules.repeats_timeouts();
+        if unknown && !call.is_safe_to_repeat() {
+            return Err(RetryEnd::Unsafe);
+        }
+        if self.tried >= rules.attempts() {
+            return Err(RetryEnd::Exhausted);
+        }
+        let delay = self.delays.next().ok_or(RetryEnd::Exhausted)?;
+        let delay = match hint {
+            Some(hint) => delay.max(hint.min(rules.longest_hint())),
+            None => delay,
+        };
+        if !self.is_in_time(call, now, delay) {
+            return Err(RetryEnd::Deadline);
+        }
+        let retrying = Retrying { call, fault, delay };
+        if !self.retry.ask(&self.rules, &retrying) {
+            return Err(RetryEnd::Condition);
+        }
+        match &self.retry.budget {
+            Some(budget) if !budget.withdraw(kind) => Err(RetryEnd::Budget),
+            _ => Ok(delay),
+        }
+    }
+
+    /// Whether an attempt after this wait begins within the total time and can end by the deadline.
+    fn is_in_time(&self, call: &Call, now: Instant, delay: Duration) -> bool {
+        let elapsed = now.saturating_duration_since(self.begun);
+        let begins = self
+            .rules
+            .total_time()
+            .is_none_or(|total| elapsed.saturating_add(delay) <= total);
+        // Nothing can be done in no time.
+        let shortest = self.rules.shortest_attempt().max(Duration::from_nanos(1));
+        let least = delay.saturating_add(shortest);
+        begins
+            && call
+                .deadline()
+                .is_none_or(|deadline| deadline.leaves(now, least))
+    }
+}
+
+static PANICKED: SignalKind = SignalKind::new(
+    "retry",
+    "condition_panicked",
+    Severity::Warning,
+    "panicked; the call is not tried again",
+);

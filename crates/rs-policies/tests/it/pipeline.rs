@@ -2,6 +2,7 @@
 
 mod plan;
 mod size;
+mod with;
 
 use rs_core::{
     Call, CallId, Clock, ClockHand, Deadline, Ending, Failure, Fault, Guard, Name, Outcome, Policy,

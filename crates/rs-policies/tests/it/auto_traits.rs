@@ -1,0 +1,102 @@
+//! What every public type can be used for, and how large it is: a change here breaks somebody.
+
+use rs_core::{Call, Guard, Permit, Policy};
+use rs_policies::*;
+use std::{fmt::Debug, rc::Rc};
+
+/// Whether a type meets a bound, as a constant: the inherent one wins where the bound is met.
+macro_rules! is {
+    ($type:ty: $($bound:tt)+) => {{
+        #[allow(dead_code, reason = "unused where every type meets the bound")]
+        trait Not {
+            const MET: bool = false;
+        }
+        impl<T: ?Sized> Not for Asked<T> {}
+        struct Asked<T: ?Sized>(std::marker::PhantomData<T>);
+        #[allow(dead_code, reason = "unused where no type meets the bound")]
+        impl<T: ?Sized + $($bound)+> Asked<T> {
+            const MET: bool = true;
+        }
+        <Asked<$type>>::MET
+    }};
+}
+
+macro_rules! table {
+    ($($type:ty: $expected:literal;)*) => {$(
+        let found: String = [
+            ("Send ", is!($type: Send)),
+            ("Sync ", is!($type: Sync)),
+            ("Unpin ", is!($type: Unpin)),
+            ("Debug ", is!($type: Debug)),
+            ("Copy ", is!($type: Copy)),
+            ("Clone ", is!($type: Clone)),
+        ]
+        .into_iter()
+        .filter_map(|(name, met)| met.then_some(name))
+        .collect();
+        assert_eq!(found.trim_end(), $expected, "{}", stringify!($type));
+    )*};
+}
+
+#[test]
+fn the_table_can_tell() {
+    table! {
+        u32: "Send Sync Unpin Debug Copy Clone";
+        Rc<u32>: "Unpin Debug Clone";
+        std::cell::Cell<u32>: "Send Unpin Debug Clone";
+        std::marker::PhantomPinned: "Send Sync Debug Copy Clone";
+    }
+}
+
+#[test]
+fn every_public_type() {
+    table! {
+        Backoff: "Send Sync Unpin Debug Clone";
+        Budget: "Send Sync Unpin Debug Clone";
+        BudgetConfig: "Send Sync Unpin Debug Copy Clone";
+        Bulkhead: "Send Sync Unpin Debug Clone";
+        BulkheadConfig: "Send Sync Unpin Debug Copy Clone";
+        Costs: "Send Sync Unpin Debug Copy Clone";
+        Crowded: "Send Sync Unpin Debug Copy Clone";
+        Delays: "Send Unpin Debug";
+        Jitter: "Send Sync Unpin Debug Copy Clone";
+        Permit<Bulkhead>: "Send Sync Unpin Debug";
+        Retry: "Send Sync Unpin Debug Clone";
+        RetryConfig: "Send Sync Unpin Debug Clone";
+        RetryEnd: "Send Sync Unpin Debug Copy Clone";
+        Retrying<'static>: "Send Sync Unpin Debug Copy Clone";
+        Surroundings: "Send Sync Unpin Debug Clone";
+        Timeout: "Send Sync Unpin Debug Clone";
+        TimeoutConfig: "Send Sync Unpin Debug Copy Clone";
+        metrics::Limits: "Send Sync Unpin Debug Copy Clone";
+    }
+}
+
+/// The futures that the public functions give out.
+#[test]
+fn every_future_is_send() {
+    fn assert_send<F: Send>(future: F) -> F {
+        future
+    }
+    let around = Surroundings::apart();
+    let call = Call::new("x");
+    let bulkhead = Bulkhead::within(&around, "b", BulkheadConfig::of(1)).unwrap();
+    let retry = Retry::within(&around, "r", RetryConfig::default()).unwrap();
+    let second = std::time::Duration::from_secs(1);
+    let timeout = Timeout::within(&around, "t", rs_core::TimeScope::Total, second).unwrap();
+    drop(assert_send(bulkhead.admit(&call)));
+    drop(assert_send(bulkhead.call(call, async |_| Ok::<(), ()>(()))));
+    drop(assert_send(retry.call(call, async |_| Ok::<(), ()>(()))));
+    drop(assert_send(timeout.call(call, async |_| Ok::<(), ()>(()))));
+    let all = (timeout, retry, bulkhead);
+    drop(assert_send(all.call(call, async |_| Ok::<(), ()>(()))));
+}
+
+#[test]
+fn handles_are_one_pointer() {
+    assert_eq!(size_of::<Option<Bulkhead>>(), 8);
+    assert_eq!(size_of::<Option<Budget>>(), 8);
+    assert_eq!(size_of::<Option<Retry>>(), 8);
+    assert_eq!(size_of::<Option<Timeout>>(), 8);
+    assert_eq!(size_of::<Permit<&Bulkhead>>(), 16);
+}
