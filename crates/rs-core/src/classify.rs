@@ -3,7 +3,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use crate::{Call, Fault, FlightRecorder, Outcome, Severity, Signal, SignalKind};
+use crate::{Call, Failure, Fault, FlightRecorder, Outcome, Severity, Signal, SignalKind};
 
 /// Decides from a result what it says about the dependency.
 ///
@@ -40,6 +40,18 @@ pub trait Classify<T, E>: Send + Sync {
     fn classify_for(&self, call: &Call, result: Result<&T, &E>) -> Outcome {
         let _ = call;
         self.classify(result)
+    }
+
+    /// What the result of a call through policies says: a rejection by a guard further in says nothing, a
+    /// time limit that ended an attempt counts as a failure, and all else is classified.
+    #[inline]
+    fn judge(&self, call: &Call, result: &Result<T, Failure<E>>) -> Outcome {
+        match result {
+            Ok(value) => self.classify_for(call, Ok(value)),
+            Err(Failure::Operation { error, .. }) => self.classify_for(call, Err(error)),
+            Err(Failure::TimedOut(_)) => Fault::timed_out().into(),
+            Err(Failure::Rejected(_)) => Outcome::Ignored,
+        }
     }
 }
 

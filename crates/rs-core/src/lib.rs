@@ -90,6 +90,7 @@
 //! `serde`: snapshots, signals and rejections can be serialised, and configuration can be read from
 //! any format through [`config`].
 mod call;
+mod call_error;
 mod classify;
 mod clock;
 pub mod config;
@@ -107,6 +108,7 @@ pub mod humane;
 mod label;
 mod measure;
 mod name;
+mod once;
 mod operation;
 mod outcome;
 mod outline;
@@ -121,6 +123,7 @@ mod sync;
 mod value;
 
 pub use call::{Call, CallId, Criticality, RoutingKey, TimeLimits};
+pub use call_error::CallError;
 pub use classify::{ByResult, ByStatus, Classify, Contained};
 pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
@@ -135,6 +138,7 @@ pub use humane::{Rate, Share, Size};
 pub use label::{Label, LabelSet};
 pub use measure::{Evidence, Measure, Unit};
 pub use name::{BoundedNames, Name};
+pub use once::{OperationOnce, PerAttempt, operation_once};
 pub use operation::{Operation, OperationFn, operation};
 pub use outcome::{Ending, Fault, FaultKind, Outcome};
 pub use outline::Outline;

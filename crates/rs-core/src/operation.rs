@@ -1,6 +1,6 @@
 use std::{fmt, future::Future};
 
-use crate::{ByResult, Call, Classify, Failure, Fault, Outcome, TimeLimits, classify::Contained};
+use crate::{ByResult, Call, Classify, Failure, Outcome, TimeLimits, classify::Contained};
 
 /// What policies run: once, several times, or not at all.
 ///
@@ -132,11 +132,6 @@ where
 
     #[inline]
     fn classify(&self, call: &Call, result: &Result<T, Failure<E>>) -> Outcome {
-        match result {
-            Ok(value) => self.classify.classify_for(call, Ok(value)),
-            Err(Failure::Operation { error, .. }) => self.classify.classify_for(call, Err(error)),
-            Err(Failure::TimedOut(_)) => Fault::timed_out().into(),
-            Err(Failure::Rejected(_)) => Outcome::Ignored,
-        }
+        self.classify.judge(call, result)
     }
 }

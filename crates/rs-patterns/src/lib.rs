@@ -7,6 +7,7 @@
 //! | module | crate | feature | what it is |
 //! |---|---|---|---|
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
+//! | [`attributes`] | `rs-attributes` | `attributes` | policies as attributes of functions: `#[retry]`, `#[circuit_breaker]` |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
 //! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
@@ -32,6 +33,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "attributes")]
+pub use rs_attributes as attributes;
 #[cfg(feature = "breaker")]
 pub use rs_breaker as breaker;
 pub use rs_core as core;

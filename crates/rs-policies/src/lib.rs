@@ -100,6 +100,8 @@
 //! | [`Timeout`] | ends what takes too long: the call, or each attempt |
 //! | [`Hedge`] | starts another attempt beside one that takes long, and takes the first good answer |
 //! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
+//! | [`Pipelines`] | pipelines by name, replaced while calls go on |
+//! | `Cache` | results that are kept for a time (feature `cache`) |
 //! | [`RateLimit`], [`SharedRateLimit`] | so many in a time, in this process or in all replicas together |
 //! | [`AdaptiveLimit`] | as many at once as the dependency can bear: [`Aimd`], [`Vegas`], [`Gradient`]; the least critical are shed first |
 //! | [`LoadShed`] | refuses here what the dependency would refuse there |
@@ -139,6 +141,7 @@
 //! | `bulkhead_rejected_calls_total` | counter | `bulkhead`, `reason` | calls that were refused |
 //! | `bulkhead_dark_rejections_total` | counter | `bulkhead` | calls that would have been held up, but for dark mode |
 //! | `bulkhead_wait_seconds` | histogram | `bulkhead` | how long those waited that got a place |
+//! | `cache_lookups_total` | counter | `cache`, `result` | looks into a cache, by what they found (feature `cache`) |
 //! | `hedge_started_total`, `hedge_calls_total` | counter | `hedge`; `result` | hedges; calls that were hedged, by what became of them |
 //! | `hedge_concurrent_attempts`, `hedge_delay_seconds` | gauge | `hedge` | hedges that run; after how long one is started |
 //! | `fallback_calls_total`, `fallback_unanswered_total` | counter | `fallback`; `source`, `reason` | calls that something else answered, or did not |
@@ -181,7 +184,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `serde` | configuration from files |
-//! | `cache` | `LastGood`: the last good answer of each call, served where the call fails |
+//! | `cache` | `Cache`: results that are kept for a time; `LastGood`: the last good answer of each call, served where the call fails |
 //! | `redis` | `RedisTokens`: one rate limit for all replicas |
 //! | `tower` | `PolicyLayer`: any policy as a layer |
 //! | `contract` | what every guard promises, as tests for guards of your own |
@@ -190,12 +193,15 @@ mod backoff;
 mod budget;
 pub mod building;
 mod bulkhead;
+#[cfg(feature = "cache")]
+mod cache;
 mod coalesce;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod deadline;
 mod fallback;
 mod hedge;
+mod manager;
 pub mod metrics;
 mod per_key;
 mod pipeline;
@@ -216,6 +222,8 @@ pub use adaptive::{
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
+#[cfg(feature = "cache")]
+pub use cache::{Cache, CacheConfig, Lookup};
 pub use coalesce::{Coalesce, CoalesceConfig, CoalesceRole};
 pub use deadline::DeadlineHeader;
 pub use fallback::{
@@ -225,6 +233,7 @@ pub use fallback::{
 #[cfg(feature = "cache")]
 pub use fallback::{LastGood, LastGoodConfig};
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
+pub use manager::{NamedPipeline, Pipelines};
 pub use per_key::{Keyed, KeyedTicket, PerKey, PerKeyConfig, Resting, WhenFull};
 pub use pipeline::{
     Both, Chaos, Doubt, DynPipeline, Given, Part, Parts, Pipeline, PipelineBuilder, Plan,

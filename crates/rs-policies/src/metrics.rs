@@ -157,6 +157,13 @@ pub static BULKHEAD_WAIT: Metric<Histogram, (), 1> = Metric::histogram(
 )
 .by(["bulkhead"]);
 
+/// Looks into a cache.
+#[cfg(feature = "cache")]
+pub static CACHE_LOOKUPS: Metric<Counter, crate::Lookup, 1> = Metric::counter(
+    "cache_lookups_total",
+    "Looks into a cache, by what they found.",
+)
+.by(["cache"]);
 /// Further attempts beside one that runs.
 pub static HEDGE_STARTED: Metric<Counter, (), 1> = Metric::counter(
     "hedge_started_total",
@@ -427,6 +434,8 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &BULKHEAD_REJECTED,
         &BULKHEAD_DARK,
         &BULKHEAD_WAIT,
+        #[cfg(feature = "cache")]
+        &CACHE_LOOKUPS,
         &HEDGE_STARTED,
         &HEDGE_RUNNING,
         &HEDGE_CALLS,

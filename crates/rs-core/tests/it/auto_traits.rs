@@ -85,6 +85,8 @@ fn every_public_type() {
         Name: "Send Sync Unpin Copy Clone";
         Observer: "Send Sync Unpin";
         OperationFn<fn()>: "Send Sync Unpin Copy Clone";
+        OperationOnce<fn()>: "Send Sync Unpin";
+        OperationOnce<std::cell::Cell<u8>>: "Send Sync Unpin";
         Outcome: "Send Sync Unpin Copy Clone";
         Permit<&Seats>: "Send Sync Unpin";
         Permit<Arc<Seats>>: "Send Sync Unpin";

@@ -20,6 +20,8 @@ mod identity;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod owning;
+#[cfg(test)]
 mod permit;
 #[cfg(test)]
 mod signals;

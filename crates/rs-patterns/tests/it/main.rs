@@ -5,5 +5,6 @@
     reason = "a test fails by panicking"
 )]
 
+mod attributes;
 mod handler;
 mod stack;

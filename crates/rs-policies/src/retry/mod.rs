@@ -1,3 +1,4 @@
+mod blocking;
 mod config;
 mod hint;
 mod run;

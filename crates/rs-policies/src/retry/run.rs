@@ -172,42 +172,19 @@ impl Inner {
         first: First<O::Output, O::Error>,
     ) -> Attempted<O> {
         let clock = self.home.around.clock();
-        let mut now = clock.now();
-        let begun = first.begun.unwrap_or(now);
-        let mut call = call.begun_at(begun);
-        let mut plan = Plan::new(self, begun);
+        let mut plan = Plan::new(self, call, first.begun);
         let (mut result, mut outcome) = (first.result, first.outcome);
-        loop {
-            let next = plan.next(&call, &result, outcome, now);
-            let delay = match next {
-                Ok(delay) => delay,
-                Err(end) => {
-                    self.ends[end].increment();
-                    break;
-                }
-            };
+        while let Some(delay) = plan.pause(&result, outcome) {
             drop(result);
             if !delay.is_zero() {
                 clock.sleep(delay).await;
-                // The wait may have been longer than it was to be.
-                if let Some(deadline) = call.deadline()
-                    && deadline.has_passed(clock.now())
-                {
-                    self.ends[RetryEnd::Deadline].increment();
-                    let time = deadline.remaining(begun);
-                    return Err(TimedOut::new(TimeScope::Deadline, time).into());
-                }
             }
-            self.attempts.increment();
-            self.delays.record_time(delay);
-            call = call.at_attempt(call.attempt().saturating_add(1));
+            let call = plan.begin(delay)?;
             result = operation.attempt(&call).await;
             outcome = operation.classify(&call, &result);
-            if outcome.is_success() && !matches!(result, Err(Failure::Rejected(_))) {
-                self.ends[RetryEnd::Succeeded].increment();
+            if plan.is_done(&result, outcome) {
                 break;
             }
-            now = clock.now();
         }
         result
     }
@@ -225,25 +202,78 @@ impl Inner {
     }
 }
 
-/// What is still to be done for a call that failed.
-struct Plan<'r> {
+/// What is still to be done for a call that failed, whether or not somebody waits who is async.
+pub(super) struct Plan<'r> {
     retry: &'r Inner,
     rules: Arc<RetryConfig>,
+    call: Call,
     delays: Delays,
     begun: Instant,
+    now: Instant,
     tried: u32,
 }
 
 impl<'r> Plan<'r> {
-    fn new(retry: &'r Inner, begun: Instant) -> Self {
+    /// For a call whose first attempt began then, or just now.
+    pub(super) fn new(retry: &'r Inner, call: &Call, begun: Option<Instant>) -> Self {
         let rules = retry.rules.get();
+        let now = retry.home.around.clock().now();
+        let begun = begun.unwrap_or(now);
         Self {
             retry,
+            call: call.begun_at(begun),
             delays: rules.backoff().delays_by(retry.roll()),
             rules,
             begun,
+            now,
             tried: 0,
         }
+    }
+
+    /// How long to wait before the next attempt, if there is to be one.
+    pub(super) fn pause<T, E>(
+        &mut self,
+        result: &Result<T, Failure<E>>,
+        outcome: Outcome,
+    ) -> Option<Duration> {
+        let call = self.call;
+        let end = match self.next(&call, result, outcome, self.now) {
+            Ok(delay) => return Some(delay),
+            Err(end) => end,
+        };
+        self.retry.ends[end].increment();
+        None
+    }
+
+    /// The call at its next attempt, after this wait.
+    pub(super) fn begin(&mut self, delay: Duration) -> Result<Call, TimedOut> {
+        // The wait may have been longer than it was to be.
+        if !delay.is_zero()
+            && let Some(deadline) = self.call.deadline()
+            && deadline.has_passed(self.retry.home.around.clock().now())
+        {
+            self.retry.ends[RetryEnd::Deadline].increment();
+            let time = deadline.remaining(self.begun);
+            return Err(TimedOut::new(TimeScope::Deadline, time));
+        }
+        self.retry.attempts.increment();
+        self.retry.delays.record_time(delay);
+        self.call = self.call.at_attempt(self.call.attempt().saturating_add(1));
+        Ok(self.call)
+    }
+
+    /// Whether an attempt that ended so is the last one because it succeeded.
+    pub(super) fn is_done<T, E>(
+        &mut self,
+        result: &Result<T, Failure<E>>,
+        outcome: Outcome,
+    ) -> bool {
+        if outcome.is_success() && !matches!(result, Err(Failure::Rejected(_))) {
+            self.retry.ends[RetryEnd::Succeeded].increment();
+            return true;
+        }
+        self.now = self.retry.home.around.clock().now();
+        false
     }
 
     /// The rules in force now; waits of other rules go on where they would be.

@@ -5,8 +5,11 @@ mod adaptive;
 mod allocations;
 mod auto_traits;
 mod backoff;
+mod blocking;
 mod budget;
 mod bulkhead;
+#[cfg(feature = "cache")]
+mod cache;
 mod coalesce;
 mod config;
 #[cfg(feature = "contract")]
@@ -15,6 +18,7 @@ mod deadline;
 mod fallback;
 mod hedge;
 mod herd;
+mod named;
 mod per_key;
 mod pipeline;
 mod rate_limit;
