@@ -275,6 +275,22 @@ impl TimeLimits {
         self
     }
 
+    /// The same limits, and one of so many nanoseconds on the whole call; the largest number is none.
+    #[inline]
+    #[must_use]
+    pub fn on_call_nanos(mut self, nanos: u64) -> Self {
+        self.total = self.total.min(nanos);
+        self
+    }
+
+    /// The same limits, and one of so many nanoseconds on each attempt; the largest number is none.
+    #[inline]
+    #[must_use]
+    pub fn on_attempt_nanos(mut self, nanos: u64) -> Self {
+        self.each = self.each.min(nanos);
+        self
+    }
+
     /// How long the whole call may take.
     #[must_use]
     pub const fn call(self) -> Option<Duration> {

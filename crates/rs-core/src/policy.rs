@@ -76,9 +76,14 @@ where
     where
         O: Operation<Output = T, Error = E>,
     {
-        Guarded::new(self, call, self.enter(call), operation, || {
-            operation.attempt(call)
-        })
+        Guarded::new(
+            self,
+            call,
+            // Without captures: they take no room.
+            |guard, call| Self::enter(guard, call),
+            operation,
+            |operation, call| O::attempt(operation, call),
+        )
     }
 }
 

@@ -6,13 +6,16 @@ pub use config::BulkheadConfig;
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use rs_core::{
-    Call, ConfigError, Ending, Guard, Inspect, Measure, Name, Outline, Reason, Rejection, Unit,
-    Value, label_set,
+    Call, ConfigError, Ending, Enforcement, Guard, Inspect, Measure, Name, Outline, Reason,
+    Rejection, Unit, Value, label_set,
 };
 use rs_metrics::{Counter, Family, Histogram, Observed, Surroundings};
 
@@ -68,6 +71,8 @@ pub struct Bulkhead(Arc<Inner>);
 struct Inner {
     home: Home,
     rules: Rules<BulkheadConfig>,
+    /// Whether the rules let in some for whom there is no place.
+    is_lenient: AtomicBool,
     seats: Seats,
     refused: Family<Counter, Crowded>,
     dark: Family<Counter>,
@@ -105,6 +110,7 @@ impl Bulkhead {
         let (name, registry) = (home.name, home.metrics());
         let inner = Arc::new(Inner {
             seats: Seats::new(&config),
+            is_lenient: AtomicBool::new(config.enforced() != Enforcement::Full),
             rules: Rules::new(config)?,
             refused: metrics::BULKHEAD_REJECTED.bind_in(&registry, name),
             dark: metrics::BULKHEAD_DARK.bind_in(&registry, name),
@@ -171,14 +177,17 @@ impl Inner {
     fn reconfigure(&self, config: BulkheadConfig) -> Result<u64, ConfigError> {
         self.rules
             .replace(&self.home, &ANNOUNCED, config, |config| {
-                self.seats.resize(config)
+                let lenient = config.enforced() != Enforcement::Full;
+                self.is_lenient.store(lenient, Ordering::Relaxed);
+                self.seats.resize(config);
             })
     }
 
     /// In the dark whoever finds no place is let in nevertheless.
     #[cold]
     fn is_let_in(&self, call: &Call) -> bool {
-        let let_in = !self.rules.get().enforced().covers(call);
+        let let_in =
+            self.is_lenient.load(Ordering::Relaxed) && !self.rules.get().enforced().covers(call);
         if let_in {
             self.seats.take_anyway();
             self.dark.increment();

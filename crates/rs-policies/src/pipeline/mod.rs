@@ -150,10 +150,13 @@ impl<G, L, X> Pipeline<G, L, X> {
     }
 
     /// What its calls are told of its limits.
-    #[inline]
+    #[inline(always)]
     fn limits(&self, call: &Call) -> TimeLimits {
         let mut limits = TimeLimits::NONE;
-        for timeout in [&self.timeout, &self.attempt_timeout].into_iter().flatten() {
+        if let Some(timeout) = &self.timeout {
+            limits = timeout.add_to(limits, call);
+        }
+        if let Some(timeout) = &self.attempt_timeout {
             limits = timeout.add_to(limits, call);
         }
         limits

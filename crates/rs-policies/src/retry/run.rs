@@ -154,15 +154,21 @@ fn poll_again<T, F, M, A: Future<Output = T>>(
 impl Inner {
     /// Whether a first attempt that ended so is the last one. A call that reached the dependency adds to
     /// the budget.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_over<T, E>(&self, result: &Result<T, Failure<E>>, outcome: Outcome) -> bool {
         if let Err(Failure::Rejected(_)) = result {
-            return !self.rules.get().retries_rejections();
+            return self.ends_rejected();
         }
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
         !outcome.is_failure()
+    }
+
+    /// Whether a first attempt that a guard refused is the last one.
+    #[cold]
+    fn ends_rejected(&self) -> bool {
+        !self.rules.get().retries_rejections()
     }
 
     pub(crate) async fn go_on<O: Operation>(
