@@ -1,5 +1,5 @@
 //! Retry, budget, timeout, hedge, fallback, limits on rate and concurrency, and pipelines that put them into
-//! the right order, cost less than a single peer of theirs, and say beforehand what they can do to you.
+//! the right order, cost less than half of what their peers do, and say beforehand what they can do to you.
 //!
 //! ```
 //! use rs_core::Policy;
