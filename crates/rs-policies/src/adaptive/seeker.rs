@@ -73,6 +73,8 @@ pub(super) struct Seeker {
     /// How long calls take and how long unloaded ones do, in seconds.
     time: Option<f64>,
     unloaded: Option<f64>,
+    /// How many measured calls stand behind that.
+    evidence: u32,
     phase: Phase,
     measure_at: Instant,
     pace: Duration,
@@ -106,6 +108,7 @@ impl Seeker {
             limit,
             time: None,
             unloaded: None,
+            evidence: 0,
             phase: Phase::Seeking,
             measure_at: Deadline::after(now, FIRST_PACE).moment(),
             pace: FIRST_PACE,
@@ -237,23 +240,27 @@ impl Seeker {
             // Of the calls of the first window only the short ones are over.
             return;
         }
-        // Chance alone makes some windows faster than others; clearly faster is news.
+        // Chance alone makes some windows faster than others; clearly faster is news. It may be too fast,
+        // where the slow calls are not over yet, and is believed until it is measured.
         if self.unloaded.is_none_or(|unloaded| time < 0.8 * unloaded) {
-            self.unloaded = Some(time);
+            (self.unloaded, self.evidence) = (Some(time), 0);
         }
     }
 
     fn measured(&mut self, window: &Window) {
         self.pace *= 2;
-        if window.timed >= self.rules.results() {
-            let is_news = |unloaded: f64| !(0.75..1.5).contains(&(window.mean / unloaded));
-            if window.timed >= MEASURED && self.unloaded.is_none_or(is_news) {
-                // That is no chance: it changed, and may go on changing.
-                (self.unloaded, self.pace) = (Some(window.mean), FIRST_PACE);
-            } else {
-                let known = 2.0 * f64::from(MEASURED);
-                self.unloaded = Some(blend(self.unloaded, window.mean, window.timed, known));
+        let (mean, calls) = (window.mean, window.timed);
+        if calls >= self.rules.results() {
+            // Further off than chance takes so many times, though each may differ by as much as it takes.
+            let by_chance = 4.0 / f64::from(calls).sqrt();
+            let is_news = |unloaded: f64| (mean / unloaded - 1.0).abs() > by_chance;
+            if self.unloaded.is_none_or(is_news) {
+                // It changed, and may go on changing.
+                (self.evidence, self.pace) = (0, FIRST_PACE);
             }
+            let evidence = f64::from(self.evidence);
+            self.unloaded = Some(blend(self.unloaded, mean, calls, evidence));
+            self.evidence = self.evidence.saturating_add(calls).min(2 * MEASURED);
         }
         self.measured_at = self.limit;
         self.measure_soon(window.now);

@@ -303,6 +303,27 @@ fn a_reconfiguration_keeps_what_was_counted() {
     assert_eq!(bench.shed.config(), LoadShedConfig::sending(3.0));
 }
 
+/// Whatever part of a slice is over: with so many calls a second there are always as many in the window.
+#[test]
+fn the_window_slides_and_does_not_jump() {
+    let bench = Bench::with(LoadShedConfig::default().over(10 * SECOND));
+    let counted = || {
+        let shown = bench.directory.snapshots();
+        let classes = shown[0].state.get("classes").unwrap().clone();
+        match classes.get("critical").unwrap().get("calls") {
+            Some(Value::Number(calls)) => *calls,
+            other => panic!("{other:?}"),
+        }
+    };
+    for tenth in 0..400 {
+        bench.hand.advance(100 * MS);
+        bench.calls(10, Outcome::Success);
+        if tenth > 110 {
+            assert!((990.0..=1010.0).contains(&counted()), "{}", counted());
+        }
+    }
+}
+
 /// The same seed, the same calls: the same decisions.
 #[test]
 fn a_run_can_be_repeated() {

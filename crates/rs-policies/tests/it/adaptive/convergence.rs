@@ -80,16 +80,18 @@ fn gradient_converges_to_the_capacity() {
 #[test]
 fn it_converges_when_times_differ_much() {
     for algorithm in [aimd(), vegas(), gradient()] {
-        let mut server = server(&algorithm, 40, 20 * MS);
-        server.chance = Chance::Much;
-        let mut world = World::new(config(algorithm.clone()), server);
-        world.rate = 2.0 * server.capacity();
-        world.run(120);
-        let what = format!("{} exponential", algorithm.name());
-        world.plot(&what, 40);
-        println!("goodput {:.2}", world.goodput(60));
-        near(world.mean_limit(60), 40, &what);
-        assert!(world.goodput(60) > 0.75);
+        for (workers, service) in [(40, 20 * MS), (150, 100 * MS)] {
+            let mut server = server(&algorithm, workers, service);
+            server.chance = Chance::Much;
+            let mut world = World::new(config(algorithm.clone()), server);
+            world.rate = 2.0 * server.capacity();
+            world.run(120);
+            let what = format!("{} {workers} exponential", algorithm.name());
+            world.plot(&what, workers);
+            println!("goodput {:.2}", world.goodput(60));
+            near(world.mean_limit(60), workers, &what);
+            assert!(world.goodput(60) > 0.8);
+        }
     }
 }
 

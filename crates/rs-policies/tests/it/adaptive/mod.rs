@@ -1,5 +1,6 @@
 //! The adaptive limit.
 
+mod algorithms;
 mod cancellation;
 mod config;
 mod convergence;
