@@ -23,7 +23,8 @@ use crate::{Failure, Rejection, TimedOut};
 /// let declined = Failure::Operation { error: PaymentError::Declined, attempts: 2 };
 /// assert_eq!(declined.flatten(), PaymentError::Declined);
 /// let limit = TimedOut::new(TimeScope::Total, Duration::from_secs(2));
-/// assert_eq!(Failure::TimedOut(limit).flatten(), PaymentError::TooSlow(limit));
+/// let late: Failure<PaymentError> = Failure::TimedOut(limit);
+/// assert_eq!(late.flatten(), PaymentError::TooSlow(limit));
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot say that a call was refused or took too long",
