@@ -59,7 +59,7 @@ use crate::{
 /// };
 /// use rs_core::Mandate;
 ///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rs_core::ConfigError> {
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), rs_core::ConfigError> {
 /// let storage = MemoryStorage::new();
 /// let replica = || -> Result<_, rs_core::ConfigError> {
 ///     let fleet = Fleet::new(storage.clone(), FleetConfig::default())?;

@@ -1,0 +1,342 @@
+//! What policies export.
+
+mod limits;
+
+pub use limits::{
+    ADAPTIVE_DARK, ADAPTIVE_DROPPED, ADAPTIVE_IN_FLIGHT, ADAPTIVE_LIMIT, ADAPTIVE_QUEUE,
+    ADAPTIVE_REJECTED, ADAPTIVE_TIME, ADAPTIVE_UNLOADED, ADAPTIVE_WAIT, BULKHEAD_CONCURRENT,
+    BULKHEAD_DARK, BULKHEAD_LIMIT, BULKHEAD_QUEUE, BULKHEAD_REJECTED, BULKHEAD_WAIT, Class,
+    PER_KEY_EVICTED, PER_KEY_KEYS, PER_KEY_NOT_KEPT, PER_KEY_REJECTED, RATE_LIMIT_AVAILABLE,
+    RATE_LIMIT_DARK, RATE_LIMIT_RATE, RATE_LIMIT_REJECTED, RATE_LIMIT_WAIT, RATE_LIMIT_WAITING,
+    SHARED_RATE_LIMIT_ALONE, SHARED_RATE_LIMIT_ASKS, SHARED_RATE_LIMIT_LOST, SHED_DARK,
+    SHED_PROBABILITY, SHED_REJECTED, SHED_THROTTLED,
+};
+pub(crate) use limits::{
+    AdaptiveNumbers, BulkheadNumbers, PerKeyNumbers, RateLimitNumbers, SharedRateLimitNumbers,
+    ShedNumbers, adaptive, bulkhead, per_key, rate_limit, shared_rate_limit, shed,
+};
+
+use std::sync::Arc;
+
+use rs_core::{TimeScope, Unit, label_set};
+use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
+
+use crate::{
+    CoalesceRole, FallbackSource, HedgeEnd, RetryEnd, Unanswered, hedge, retry, rules::Home,
+};
+
+label_set! {
+    /// What a time limit is set on.
+    pub enum Limits: "scope" {
+        /// A whole call.
+        Total = "total",
+        /// An attempt.
+        Attempt = "attempt",
+        /// The time between two signs of life.
+        Idle = "idle",
+        /// The making of a connection.
+        Connect = "connect",
+        /// A read.
+        Read = "read",
+        /// A write.
+        Write = "write",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+/// Further attempts.
+pub static RETRY_ATTEMPTS: Metric<Counter, (), 1> = Metric::counter(
+    "retry_attempts_total",
+    "Attempts beyond the first of a call.",
+)
+.by(["retry"]);
+
+/// Calls whose first attempt failed, by what became of them.
+pub static RETRY_CALLS: Metric<Counter, RetryEnd, 1> = Metric::counter(
+    "retry_calls_total",
+    "Calls whose first attempt failed, by what became of them.",
+)
+.by(["retry"]);
+
+/// The share of those that succeeded in the end.
+pub static RETRY_SUCCESS_RATE: Metric<Gauge, (), 1> = Metric::gauge(
+    "retry_success_rate",
+    "The share of the calls whose first attempt failed that succeeded in the end.",
+    Unit::Share,
+)
+.by(["retry"]);
+
+/// How long was waited before further attempts.
+pub static RETRY_DELAY: Metric<Histogram, (), 1> = Metric::histogram(
+    "retry_delay_seconds",
+    "How long was waited before each further attempt.",
+    Unit::Seconds,
+    LATENCY,
+)
+.by(["retry"]);
+
+/// What is left for further attempts.
+pub static BUDGET_BALANCE: Metric<Gauge, (), 1> = Metric::gauge(
+    "retry_budget_balance",
+    "Tokens that are left for further attempts and hedges.",
+    Unit::Count,
+)
+.by(["budget"]);
+
+/// Further attempts that were granted.
+pub static BUDGET_WITHDRAWN: Metric<Counter, (), 1> = Metric::counter(
+    "retry_budget_withdrawn_total",
+    "Further attempts and hedges that the budget granted.",
+)
+.by(["budget"]);
+
+/// Further attempts that were not.
+pub static BUDGET_EXHAUSTED: Metric<Counter, (), 1> = Metric::counter(
+    "retry_budget_exhausted_total",
+    "Further attempts and hedges for which the budget had nothing left.",
+)
+.by(["budget"]);
+
+/// What was ended for taking too long.
+pub static TIMEOUTS: Metric<Counter, Limits, 1> = Metric::counter(
+    "timeouts_total",
+    "Calls and attempts that took too long and were ended, by what the limit was set on.",
+)
+.by(["timeout"]);
+
+/// What dark mode did not end.
+pub static TIMEOUT_DARK: Metric<Counter, Limits, 1> = Metric::counter(
+    "timeout_dark_total",
+    "Calls and attempts that took too long and would have been ended, but for dark mode.",
+)
+.by(["timeout"]);
+
+/// Looks into a cache.
+#[cfg(feature = "cache")]
+pub static CACHE_LOOKUPS: Metric<Counter, crate::Lookup, 1> = Metric::counter(
+    "cache_lookups_total",
+    "Looks into a cache, by what they found.",
+)
+.by(["cache"]);
+/// Further attempts beside one that runs.
+pub static HEDGE_STARTED: Metric<Counter, (), 1> = Metric::counter(
+    "hedge_started_total",
+    "Attempts that were started beside one that took long.",
+)
+.by(["hedge"]);
+
+/// How many of them run.
+pub static HEDGE_RUNNING: Metric<Gauge, (), 1> = Metric::gauge(
+    "hedge_concurrent_attempts",
+    "Attempts that run beside one that takes long.",
+    Unit::Count,
+)
+.by(["hedge"]);
+
+/// Calls that took longer than the delay, by what became of them.
+pub static HEDGE_CALLS: Metric<Counter, HedgeEnd, 1> = Metric::counter(
+    "hedge_calls_total",
+    "Calls that took longer than the delay of their hedge, by what became of them.",
+)
+.by(["hedge"]);
+
+/// After how long a hedge is started.
+pub static HEDGE_DELAY: Metric<Gauge, (), 1> = Metric::gauge(
+    "hedge_delay_seconds",
+    "After how long another attempt is started; 0 as long as too little is known for a quantile.",
+    Unit::Seconds,
+)
+.by(["hedge"]);
+
+/// Calls by their part in the run of their key.
+pub static COALESCE_CALLS: Metric<Counter, CoalesceRole, 1> = Metric::counter(
+    "coalesce_calls_total",
+    "Calls, by the part that they had in the run of their key.",
+)
+.by(["coalesce"]);
+
+/// How many keys run.
+pub static COALESCE_RUNNING: Metric<Gauge, (), 1> = Metric::gauge(
+    "coalesce_running_keys",
+    "Keys that have a run whose answer is shared.",
+    Unit::Count,
+)
+.by(["coalesce"]);
+
+/// How many calls wait for them.
+pub static COALESCE_WAITING: Metric<Gauge, (), 1> = Metric::gauge(
+    "coalesce_waiting_calls",
+    "Calls that wait for the run of another.",
+    Unit::Count,
+)
+.by(["coalesce"]);
+
+/// Calls that were answered by something else.
+pub static FALLBACK_CALLS: Metric<Counter, FallbackSource, 1> = Metric::counter(
+    "fallback_calls_total",
+    "Calls that were not answered by the dependency, by what answered.",
+)
+.by(["fallback"]);
+
+/// Calls that failed nevertheless.
+pub static FALLBACK_UNANSWERED: Metric<Counter, Unanswered, 1> = Metric::counter(
+    "fallback_unanswered_total",
+    "Calls that failed and were to be answered by something else, but were not, by why.",
+)
+.by(["fallback"]);
+
+/// What this crate exports.
+pub static CATALOGUE: Catalogue = Catalogue::new(
+    "policies",
+    &[
+        &RETRY_ATTEMPTS,
+        &RETRY_CALLS,
+        &RETRY_SUCCESS_RATE,
+        &RETRY_DELAY,
+        &BUDGET_BALANCE,
+        &BUDGET_WITHDRAWN,
+        &BUDGET_EXHAUSTED,
+        &TIMEOUTS,
+        &TIMEOUT_DARK,
+        &BULKHEAD_CONCURRENT,
+        &BULKHEAD_LIMIT,
+        &BULKHEAD_QUEUE,
+        &BULKHEAD_REJECTED,
+        &BULKHEAD_DARK,
+        &BULKHEAD_WAIT,
+        #[cfg(feature = "cache")]
+        &CACHE_LOOKUPS,
+        &HEDGE_STARTED,
+        &HEDGE_RUNNING,
+        &HEDGE_CALLS,
+        &HEDGE_DELAY,
+        &COALESCE_CALLS,
+        &COALESCE_RUNNING,
+        &COALESCE_WAITING,
+        &FALLBACK_CALLS,
+        &FALLBACK_UNANSWERED,
+        &RATE_LIMIT_REJECTED,
+        &RATE_LIMIT_DARK,
+        &RATE_LIMIT_WAIT,
+        &RATE_LIMIT_WAITING,
+        &RATE_LIMIT_AVAILABLE,
+        &RATE_LIMIT_RATE,
+        &SHARED_RATE_LIMIT_ASKS,
+        &SHARED_RATE_LIMIT_ALONE,
+        &SHARED_RATE_LIMIT_LOST,
+        &PER_KEY_KEYS,
+        &PER_KEY_REJECTED,
+        &PER_KEY_NOT_KEPT,
+        &PER_KEY_EVICTED,
+        &ADAPTIVE_LIMIT,
+        &ADAPTIVE_IN_FLIGHT,
+        &ADAPTIVE_QUEUE,
+        &ADAPTIVE_TIME,
+        &ADAPTIVE_UNLOADED,
+        &ADAPTIVE_DROPPED,
+        &ADAPTIVE_REJECTED,
+        &ADAPTIVE_DARK,
+        &ADAPTIVE_WAIT,
+        &SHED_REJECTED,
+        &SHED_DARK,
+        &SHED_THROTTLED,
+        &SHED_PROBABILITY,
+    ],
+);
+
+/// Exports a number that `of` knows, while the result and `of` live.
+macro_rules! observed {
+    ($metric:ident, $home:expr, $of:expr, |$numbers:ident, $label:pat_param| $read:expr) => {{
+        let of = Arc::downgrade($of);
+        $metric.observe(&$home.metrics(), $home.name, move |$label| {
+            of.upgrade().map_or_else(Default::default, |$numbers| $read)
+        })
+    }};
+}
+use observed;
+
+pub(crate) trait TimeoutNumbers: Send + Sync + 'static {
+    fn timed_out(&self) -> u64;
+    fn dark(&self) -> u64;
+    fn scope(&self) -> TimeScope;
+}
+
+pub(crate) fn timeout<N: TimeoutNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
+    let of_this = |scope, numbers: &N, number: u64| match limits(numbers.scope()) == scope {
+        true => number,
+        false => 0,
+    };
+    [
+        observed!(TIMEOUTS, home, of, |numbers, scope| of_this(
+            scope,
+            &numbers,
+            numbers.timed_out()
+        )),
+        observed!(TIMEOUT_DARK, home, of, |numbers, scope| of_this(
+            scope,
+            &numbers,
+            numbers.dark()
+        )),
+    ]
+}
+
+const fn limits(scope: TimeScope) -> Limits {
+    match scope {
+        TimeScope::Total => Limits::Total,
+        TimeScope::Attempt => Limits::Attempt,
+        TimeScope::Idle => Limits::Idle,
+        TimeScope::Connect => Limits::Connect,
+        TimeScope::Read => Limits::Read,
+        TimeScope::Write => Limits::Write,
+        _ => Limits::Other,
+    }
+}
+
+pub(crate) const fn scope_name(scope: TimeScope) -> &'static str {
+    limits(scope).as_str()
+}
+
+pub(crate) trait BudgetNumbers: Send + Sync + 'static {
+    fn balance(&self) -> f64;
+    fn withdrawn(&self) -> u64;
+    fn exhausted(&self) -> u64;
+}
+
+pub(crate) fn budget<N: BudgetNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3] {
+    [
+        observed!(BUDGET_BALANCE, home, of, |numbers, ()| numbers.balance()),
+        observed!(BUDGET_WITHDRAWN, home, of, |numbers, ()| numbers
+            .withdrawn()),
+        observed!(BUDGET_EXHAUSTED, home, of, |numbers, ()| numbers
+            .exhausted()),
+    ]
+}
+
+pub(crate) fn retry(home: &Home, of: &Arc<retry::Inner>) -> Observed {
+    observed!(RETRY_SUCCESS_RATE, home, of, |numbers, ()| numbers
+        .success_rate())
+}
+
+pub(crate) fn hedge(home: &Home, of: &Arc<hedge::Inner>) -> Observed {
+    observed!(HEDGE_DELAY, home, of, |numbers, ()| numbers
+        .delay()
+        .unwrap_or_default()
+        .as_secs_f64())
+}
+
+pub(crate) trait CoalesceNumbers: Send + Sync + 'static {
+    fn running(&self) -> u32;
+    fn waiting(&self) -> u32;
+}
+
+pub(crate) fn coalesce<N: CoalesceNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
+    [
+        observed!(COALESCE_RUNNING, home, of, |numbers, ()| numbers
+            .running()
+            .into()),
+        observed!(COALESCE_WAITING, home, of, |numbers, ()| numbers
+            .waiting()
+            .into()),
+    ]
+}
