@@ -557,3 +557,48 @@ fn an_operation_through_a_pipeline_is_one_to_others() {
     );
     assert_eq!(outer.heard().len() + inner.heard().len(), 2);
 }
+
+#[test]
+fn whoever_set_the_limit_reports_it_whichever_attempt_it_ends() {
+    let house = House::new();
+    let pipeline = Pipeline::named("p")
+        .within(&house.around)
+        .timeout(SECOND)
+        .retry(twice())
+        .attempt_timeout(950 * MILLI)
+        .build()
+        .unwrap();
+    let failure = finish(
+        &house,
+        MILLI,
+        pipeline.call("x", async |call| match call.attempt() {
+            1 => Err(Broken),
+            _ => never().await,
+        }),
+    );
+    assert_eq!(failure.unwrap_err().to_string(), "not done within 1s");
+    assert_eq!(pipeline.timeout().unwrap().timed_out(), 1);
+}
+
+#[test]
+fn an_operation_that_was_ended_is_gone_before_its_failure_is_returned() {
+    let (house, alive) = (House::new(), Arc::new(AtomicU32::new(0)));
+    let pipeline = Pipeline::named("p")
+        .within(&house.around)
+        .attempt_timeout(300 * MILLI)
+        .build()
+        .unwrap();
+    let hangs = operation(|_call: Call| {
+        let alive = Alive::new(&alive);
+        async move {
+            let _alive = alive;
+            never().await
+        }
+    });
+    let call = Call::new("x");
+    let mut running = pin!(pipeline.run(&call, &hangs));
+    assert!(poll(running.as_mut()).is_pending());
+    house.hand.advance(300 * MILLI);
+    assert!(poll(running.as_mut()).is_ready());
+    assert_eq!(alive.load(Relaxed), 0);
+}

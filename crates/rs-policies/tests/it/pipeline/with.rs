@@ -1,11 +1,11 @@
 //! What a pipeline has beside what is built in: a hedge, a single flight, a fallback, several limits.
 
 use super::{Broken, House, MILLI, SECOND, Spy, finish, never, twice};
-use rs_core::{Call, Guard, Outcome, Policy};
+use rs_core::{Call, Failure, Guard, Outcome, Policy};
 use rs_policies::{
-    AdaptiveConfig, AdaptiveLimit, Both, Bulkhead, BulkheadConfig, Coalesce, CoalesceConfig,
-    Fallback, FallbackConfig, Hedge, HedgeConfig, HedgeEnd, LoadShed, LoadShedConfig, OrValue,
-    Pipeline, RateLimit, RateLimitConfig, With,
+    AdaptiveConfig, AdaptiveLimit, Backoff, Both, BudgetConfig, Bulkhead, BulkheadConfig, Coalesce,
+    CoalesceConfig, Fallback, FallbackConfig, Hedge, HedgeConfig, HedgeEnd, Jitter, LoadShed,
+    LoadShedConfig, OrValue, Pipeline, RateLimit, RateLimitConfig, RetryConfig, With,
 };
 use std::sync::{
     Mutex,
@@ -255,4 +255,51 @@ fn two_guards_as_one_give_back_what_they_took() {
     drop(waiting);
     assert_eq!((both.0.in_flight(), both.1.waiting()), (0, 0));
     drop(taken);
+}
+
+#[test]
+fn with_a_hedge_too_no_wait_ends_after_the_deadline_and_a_call_counts_once() {
+    let house = House::new();
+    let waits = Backoff::constant(400 * MILLI).with_jitter(Jitter::None);
+    let budget = BudgetConfig::of("100%".parse().unwrap()).at_least("0/s".parse().unwrap());
+    let pipeline = Pipeline::named("p")
+        .within(&house.around)
+        .safe_to_repeat()
+        .timeout(SECOND)
+        .retry(RetryConfig::new(9, waits))
+        .budget(budget)
+        .hedge(HedgeConfig::after(100 * MILLI))
+        .build()
+        .unwrap();
+    let fine = async |_call| Ok::<_, Broken>(7);
+    for _ in 0..10 {
+        assert_eq!(finish(&house, MILLI, pipeline.call("x", fine)), Ok(7));
+    }
+    let budget = pipeline.with().hedge().budget().unwrap();
+    assert_eq!(budget.balance().round(), 10.0, "ten calls, ten tokens");
+    let began = house.clock.now();
+    let failing = finish(
+        &house,
+        MILLI,
+        pipeline.call("x", async |_| Err::<(), _>(Broken)),
+    );
+    let last = Failure::Operation {
+        error: Broken,
+        attempts: 3,
+    };
+    assert_eq!(failing, Err(last));
+    assert_eq!(house.clock.now() - began, 800 * MILLI);
+}
+
+#[test]
+fn what_the_second_of_two_guards_refuses_is_not_the_dependencys_fault() {
+    let house = House::new();
+    let full = Bulkhead::within(&house.around, "b", BulkheadConfig::of(1)).unwrap();
+    let call = Call::new("x");
+    let _taken = full.try_admit(&call).unwrap();
+    let both = Both(Spy::default(), full.clone());
+    assert!(both.try_admit(&call).is_err());
+    assert!(finish(&house, MILLI, both.admit(&call)).is_err());
+    let ignored = Some(Outcome::Ignored);
+    assert_eq!(both.0.outcomes(), [ignored, ignored]);
 }
