@@ -255,6 +255,7 @@ impl<O: Operation> Cloakroom<'_, O> {
 
 trait DynOperation: Send + Sync {
     fn attempt_dyn<'a>(&'a self, call: &'a Call) -> Boxed<'a, Result<Held, Failure<Held>>>;
+    fn can_repeat_dyn(&self) -> bool;
     fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome;
 }
 
@@ -271,6 +272,10 @@ impl<O: Operation> DynOperation for Cloakroom<'_, O> {
                 }),
             }
         })
+    }
+
+    fn can_repeat_dyn(&self) -> bool {
+        self.operation.can_repeat()
     }
 
     fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {
@@ -308,6 +313,10 @@ impl DynOperation for Rest<'_> {
         })
     }
 
+    fn can_repeat_dyn(&self) -> bool {
+        self.operation.can_repeat_dyn()
+    }
+
     fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {
         self.operation.classify_dyn(call, result)
     }
@@ -319,6 +328,10 @@ impl Operation for Rest<'_> {
 
     async fn attempt(&self, call: &Call) -> Result<Held, Failure<Held>> {
         self.attempt_dyn(call).await
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.can_repeat_dyn()
     }
 
     fn classify(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {

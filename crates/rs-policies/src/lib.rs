@@ -251,4 +251,7 @@ pub use rs_metrics::Surroundings;
 pub use shed::{LoadShed, LoadShedConfig, ShedTicket};
 pub use timeout::{Timeout, TimeoutConfig};
 #[cfg(feature = "tower")]
-pub use tower::{ByClone, PolicyLayer, PolicyService, Repeat};
+pub use tower::{
+    Answered, AsFailure, ByClone, Concludes, Once, PolicyLayer, PolicyService, Reading, Requests,
+    Unserved, Writing,
+};

@@ -234,6 +234,10 @@ impl<G: Guard, L: Guard, X: Sync, O: Operation> Operation for Attempt<'_, '_, G,
         once!(self.pipeline, call, self.operation, self.limits)
     }
 
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
+    }
+
     fn classify(&self, call: &Call, result: &Result<O::Output, Failure<O::Error>>) -> Outcome {
         self.operation.classify(call, result)
     }

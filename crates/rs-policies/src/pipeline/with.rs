@@ -170,6 +170,10 @@ impl<O: Operation> Operation for Tried<'_, O> {
         }
     }
 
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
+    }
+
     fn classify(&self, call: &Call, result: &Result<O::Output, Failure<O::Error>>) -> Outcome {
         self.operation.classify(call, result)
     }
@@ -189,6 +193,10 @@ impl<O: Operation> Operation for Timed<'_, O> {
     async fn attempt(&self, call: &Call) -> Result<O::Output, Failure<O::Error>> {
         let limits = Limits::new(self.timeout, self.clock, call);
         Limited::new(limits, self.operation.attempt(call)).await
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
     }
 
     fn classify(&self, call: &Call, result: &Result<O::Output, Failure<O::Error>>) -> Outcome {
