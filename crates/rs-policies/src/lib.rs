@@ -117,6 +117,37 @@
 //! (`reconfigure`, refused whole when it is wrong), is listed in the [directory](rs_core::Directory), and
 //! lives in [`Surroundings`] that a test can replace.
 //!
+//! # With tower
+//!
+//! `PolicyLayer` (feature `tower`) puts any policy around a service of tower's: axum, hyper, tonic, or a client of
+//! your own. A pipeline around a route of axum:
+//!
+//! ```
+//! # #[cfg(feature = "tower")] {
+//! use axum::{Router, response::Response, routing::post};
+//! use rs_policies::{BulkheadConfig, Pipeline, PolicyLayer};
+//! use std::time::Duration;
+//!
+//! let checkout = Pipeline::named("checkout")
+//!     .bulkhead(BulkheadConfig::of(64).with_queue(64, Duration::from_millis(100)))
+//!     .attempt_timeout(Duration::from_secs(5))
+//!     .build()?;
+//!
+//! let app: Router = Router::new()
+//!     .route("/checkout", post(async || "thank you"))
+//!     .layer(PolicyLayer::new("checkout", checkout).once().answering(Response::from));
+//! # let _ = app;
+//! # }
+//! # Ok::<(), rs_policies::PlanError>(())
+//! ```
+//!
+//! What it refuses is answered by 503, with `Retry-After` if it is known when; what takes too long by 504.
+//! A client has no answer of its own to give: there the error is a [`Failure`](rs_core::Failure), requests are
+//! cloned for each attempt, and one that cannot be made again is not tried again.
+//!
+//! To get a service ready is part of an attempt, within its limits. `PolicyLayer` says how to change that, how to
+//! read deadlines from requests, and how to write them.
+//!
 //! # What it costs
 //!
 //! A call that succeeds at once through all of it, with a breaker, reads no clock, sets no timer and
@@ -186,7 +217,7 @@
 //! | `serde` | configuration from files |
 //! | `cache` | `Cache`: results that are kept for a time; `LastGood`: the last good answer of each call, served where the call fails |
 //! | `redis` | `RedisTokens`: one rate limit for all replicas |
-//! | `tower` | `PolicyLayer`: any policy as a layer |
+//! | `tower` | `PolicyLayer`: any policy as a layer; refusals as responses of the `http` crate |
 //! | `contract` | what every guard promises, as tests for guards of your own |
 mod adaptive;
 mod backoff;

@@ -8,3 +8,4 @@
 mod attributes;
 mod handler;
 mod stack;
+mod tower;

@@ -227,7 +227,6 @@ async fn dropped_anywhere_it_gives_everything_back() {
             for _ in 0..polls {
                 // A limit is over, or a wait.
                 assert!(futures_poll(call.as_mut()).await.is_pending());
-                #[expect(clippy::disallowed_methods, reason = "paused time")]
                 tokio::time::advance(600 * MILLI).await;
             }
             drop(call);
@@ -282,7 +281,7 @@ async fn calls_are_made_as_they_are_allowed() {
             tokio::spawn(service.clone().oneshot(number))
         });
         let calls: Vec<_> = calls.collect();
-        let mut failed = vec![0; 20];
+        let mut failed = [0; 20];
         let mut left = 20;
         while left > 0 {
             handle.allow(1);
