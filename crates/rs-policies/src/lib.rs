@@ -98,6 +98,7 @@
 //! | [`Retry`], [`Backoff`] | tries again; how long it waits in between |
 //! | [`Budget`] | keeps further attempts and hedges to a share of the calls; shared by all that reach one dependency |
 //! | [`Timeout`] | ends what takes too long: the call, or each attempt |
+//! | [`IdleTimeout`], [`Pulse`] | ends what has gone silent: an operation that gives no sign of life, a stream or a body without a next item |
 //! | [`Hedge`] | starts another attempt beside one that takes long, and takes the first good answer |
 //! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
 //! | [`Pipelines`] | pipelines by name, replaced while calls go on |
@@ -116,6 +117,36 @@
 //! Each has a name, is a handle that clones cheaply, takes another configuration while it runs
 //! (`reconfigure`, refused whole when it is wrong), is listed in the [directory](rs_core::Directory), and
 //! lives in [`Surroundings`] that a test can replace.
+//!
+//! # Signs of life
+//!
+//! A download may take an hour, and ten seconds without a byte are too long. [`IdleTimeout`] is a limit on that:
+//!
+//! ```
+//! use rs_core::Policy;
+//! use rs_policies::{IdleTimeout, Pipeline, Pulse, RetryConfig};
+//! use std::time::Duration;
+//! # struct Feed; impl Feed { async fn next(&mut self) -> Result<Option<u8>, std::io::Error> { Ok(None) } }
+//! # async fn open() -> Result<Feed, std::io::Error> { Ok(Feed) }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let idle = IdleTimeout::new("feed", Duration::from_secs(10))?;
+//! let feed = Pipeline::named("feed").retry(RetryConfig::default()).safe_to_repeat().build()?;
+//!
+//! let read = idle.watching(async |_call, pulse: Pulse| {
+//!     let (mut feed, mut lines) = (open().await?, 0);
+//!     while let Some(_line) = feed.next().await? {
+//!         pulse.beat();
+//!         lines += 1;
+//!     }
+//!     Ok::<_, std::io::Error>(lines)
+//! });
+//! assert_eq!(feed.run(&"read".into(), &read).await?, 0);
+//! # Ok(()) }
+//! ```
+//!
+//! With the feature `streams`, `idle.stream(call, stream)` and `idle.try_stream(call, body)` take every item for
+//! a sign of life.
 //!
 //! # With tower
 //!
@@ -217,6 +248,7 @@
 //! | `serde` | configuration from files |
 //! | `cache` | `Cache`: results that are kept for a time; `LastGood`: the last good answer of each call, served where the call fails |
 //! | `redis` | `RedisTokens`: one rate limit for all replicas |
+//! | `streams` | [`IdleTimeout`] for streams and bodies |
 //! | `tower` | `PolicyLayer`: any policy as a layer; refusals as responses of the `http` crate |
 //! | `contract` | what every guard promises, as tests for guards of your own |
 mod adaptive;
@@ -232,6 +264,7 @@ pub mod contract;
 mod deadline;
 mod fallback;
 mod hedge;
+mod idle;
 mod manager;
 pub mod metrics;
 mod per_key;
@@ -264,6 +297,9 @@ pub use fallback::{
 #[cfg(feature = "cache")]
 pub use fallback::{LastGood, LastGoodConfig};
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
+pub use idle::{IdleTimeout, Pulse, WatchedFn};
+#[cfg(feature = "streams")]
+pub use idle::{TryWatched, Watched};
 pub use manager::{NamedPipeline, Pipelines};
 pub use per_key::{Keyed, KeyedTicket, PerKey, PerKeyConfig, Resting, WhenFull};
 pub use pipeline::{

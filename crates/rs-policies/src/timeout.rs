@@ -215,6 +215,20 @@ impl Timeout {
         self.0.dark.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        self.0.home.around.clock()
+    }
+
+    pub(crate) fn sleep_until(&self, moment: Instant) -> Timer<'static> {
+        let clock = self.clock().clone();
+        Box::pin(async move { clock.sleep_until(moment).await })
+    }
+
+    /// Something took too long, and was ended or not.
+    pub(crate) fn count(&self, what: TimedOut, ends: bool) {
+        self.0.count(what, ends);
+    }
+
     /// What a call is told of this limit.
     #[inline]
     pub(crate) fn add_to(&self, limits: TimeLimits, call: &Call) -> TimeLimits {
@@ -318,7 +332,7 @@ impl fmt::Debug for Timeout {
     }
 }
 
-type Timer<'t> = Pin<Box<dyn Future<Output = ()> + Send + 't>>;
+pub(crate) type Timer<'t> = Pin<Box<dyn Future<Output = ()> + Send + 't>>;
 
 pin_project! {
     /// A future with a limit, a deadline, both or none. It looks at the clock and sets a timer when what

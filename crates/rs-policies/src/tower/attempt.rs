@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use rs_core::{Call, Classify, Failure, Fault, Operation, Outcome, Reason};
+use rs_core::{Call, Classify, Failure, Operation, Outcome, Reason};
 use tower_service::Service;
 
 use super::Requests;
@@ -99,12 +99,7 @@ where
     }
 
     fn classify(&self, call: &Call, result: &Result<S::Response, Failure<S::Error>>) -> Outcome {
-        match result {
-            Ok(response) => self.classify.classify_for(call, Ok(response)),
-            Err(Failure::Operation { error, .. }) => self.classify.classify_for(call, Err(error)),
-            Err(Failure::TimedOut(_)) => Fault::timed_out().into(),
-            Err(_) => Outcome::Ignored,
-        }
+        self.classify.judge(call, result)
     }
 }
 

@@ -18,6 +18,7 @@ mod deadline;
 mod fallback;
 mod hedge;
 mod herd;
+mod idle;
 mod named;
 mod per_key;
 mod pipeline;
