@@ -100,6 +100,7 @@ mod prometheus;
 mod registry;
 #[cfg(feature = "prometheus")]
 mod serve;
+mod spans;
 mod surroundings;
 #[cfg(feature = "tracing")]
 pub mod tracing;
@@ -116,4 +117,5 @@ pub use install::{Exported, Exporter, InstallError};
 pub use kind::{Kind, MetricKind, Reading};
 pub use metric::{Describe, Description, Instance, LATENCY, Metric};
 pub use registry::{Gathered, Observed, Registry, Series};
+pub use spans::CALL_SPANS;
 pub use surroundings::Surroundings;

@@ -111,6 +111,7 @@
 //! | [`Coalesce`] | calls of one key at the same time share one run |
 //! | [`Chaos`] | the place where faults are injected |
 //! | `PolicyLayer` | any policy for tower |
+//! | `Traced` | spans for the calls of any policy, and their attempts |
 //! | `contract` | what every guard promises, as tests for one of your own |
 //! | [`retry_after`], [`DeadlineHeader`] | what stands in headers: how long to wait, how much time is left |
 //!
@@ -147,6 +148,13 @@
 //!
 //! With the feature `streams`, `idle.stream(call, stream)` and `idle.try_stream(call, body)` take every item for
 //! a sign of life.
+//!
+//! # Spans
+//!
+//! With the feature `tracing`, `pipeline.traced()` is the same pipeline with a span for each call, and in it one for each
+//! attempt: with its number, its outcome, and the correlation id. A span costs about a microsecond where somebody
+//! listens, so it is for calls that take longer; a pipeline that is not traced has no trace of it.
+//! `Traced` does it for any policy.
 //!
 //! # With tower
 //!
@@ -250,6 +258,7 @@
 //! | `redis` | `RedisTokens`: one rate limit for all replicas |
 //! | `streams` | [`IdleTimeout`] for streams and bodies |
 //! | `tower` | `PolicyLayer`: any policy as a layer; refusals as responses of the `http` crate |
+//! | `tracing` | `Traced`: a span for each call and each attempt |
 //! | `contract` | what every guard promises, as tests for guards of your own |
 mod adaptive;
 mod backoff;
@@ -278,6 +287,8 @@ mod sync;
 mod timeout;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "tracing")]
+mod traced;
 
 pub use adaptive::{
     AdaptiveConfig, AdaptiveLimit, AdaptiveTicket, Aimd, Algorithm, ClassShares, FindLimit,
@@ -322,3 +333,5 @@ pub use tower::{
     Answered, AsFailure, ByClone, Concludes, Once, PolicyLayer, PolicyService, Reading, Requests,
     Unserved, Writing,
 };
+#[cfg(feature = "tracing")]
+pub use traced::Traced;

@@ -7,5 +7,6 @@
 
 mod attributes;
 mod handler;
+mod spans;
 mod stack;
 mod tower;

@@ -149,6 +149,13 @@ impl<G, L, X> Pipeline<G, L, X> {
         DynPipeline::new(self)
     }
 
+    /// The same pipeline with a span for each call, and in it one for each attempt.
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub const fn traced(self) -> crate::Traced<Self> {
+        crate::Traced::new(self)
+    }
+
     /// What its calls are told of its limits.
     #[inline(always)]
     fn limits(&self, call: &Call) -> TimeLimits {

@@ -31,3 +31,5 @@ mod support;
 mod timeout;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "tracing")]
+mod traced;
