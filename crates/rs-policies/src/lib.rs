@@ -282,6 +282,7 @@ mod queue;
 mod rate_limit;
 mod retry;
 mod rules;
+mod seldom;
 mod shed;
 mod sync;
 mod timeout;

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rs_core::{Call, Failure, FaultKind, Operation, Outcome, Policy, TimeLimits};
 use rs_metrics::CALL_SPANS;
 use tracing::{
-    Instrument, Span,
+    Instrument, Level, Span,
     field::{Empty, display},
 };
 
-use crate::metrics::scope_name;
+use crate::{metrics::scope_name, seldom::Seldom};
 
 /// A policy or a pipeline with a span for each call, and in it one for each attempt at the operation.
 ///
-/// A span costs about a microsecond where somebody listens, sampled or not: this is for calls that take
-/// longer than that. A pipeline without it has no trace of spans, not even a branch.
+/// Where somebody listens a span costs about a microsecond, sampled or not: this is for calls that take longer
+/// than that. Where nobody does it costs a branch, and a pipeline without it not even that.
 ///
 /// ```
 /// use rs_core::Policy;
@@ -78,20 +78,44 @@ where
     E: Send,
     P: Policy<T, E>,
 {
-    async fn run<O>(&self, call: &Call, operation: &O) -> Result<T, Failure<E>>
+    #[inline]
+    fn run<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<T, Failure<E>>> + Send
     where
         O: Operation<Output = T, Error = E>,
     {
-        let span = Open::new(call_span(call));
-        let attempts = Attempts {
-            operation,
-            of: &span,
-        };
-        let run = self.policy.run(call, &attempts);
-        let result = run.instrument(span.span.clone()).await;
-        span.close(&result, || operation.classify(call, &result));
-        result
+        match tracing::span_enabled!(target: CALL_SPANS, Level::INFO) {
+            false => Seldom::Usual {
+                running: self.policy.run(call, operation),
+            },
+            true => Seldom::Other {
+                boxed: Box::pin(spanned(&self.policy, call, operation)),
+            },
+        }
     }
+}
+
+async fn spanned<O, P>(
+    policy: &P,
+    call: &Call,
+    operation: &O,
+) -> Result<O::Output, Failure<O::Error>>
+where
+    O: Operation,
+    P: Policy<O::Output, O::Error>,
+{
+    let span = Open::new(call_span(call));
+    let attempts = Attempts {
+        operation,
+        of: &span,
+    };
+    let run = policy.run(call, &attempts);
+    let result = run.instrument(span.span.clone()).await;
+    span.close(&result, || operation.classify(call, &result));
+    result
 }
 
 /// An operation each of whose attempts has a span in that of its call.
