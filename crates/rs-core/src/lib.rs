@@ -89,6 +89,7 @@
 //!
 //! `serde`: snapshots, signals and rejections can be serialised, and configuration can be read from
 //! any format through [`config`].
+mod backoff;
 mod call;
 mod call_error;
 mod classify;
@@ -122,6 +123,7 @@ mod stripe;
 mod sync;
 mod value;
 
+pub use backoff::{Backoff, Delays, Jitter};
 pub use call::{Call, CallId, Criticality, RoutingKey, TimeLimits};
 pub use call_error::CallError;
 pub use classify::{ByResult, ByStatus, Classify, Contained};

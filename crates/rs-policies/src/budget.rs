@@ -11,12 +11,12 @@ use rs_core::{
     ConfigError, FaultKind, Inspect, Measure, Name, Rate, Severity, Share, SignalKind, Striped,
     Unit, Value, config,
 };
-use rs_metrics::{Observed, Surroundings};
-
-use crate::{
-    metrics,
-    rules::{Announcements, Checked, Home, Rules, inspect},
+use rs_metrics::{
+    Observed, Surroundings,
+    pattern::{Announcements, Checked, Home, Rules},
 };
+
+use crate::metrics;
 
 /// How much may be added to the load of a dependency by trying again: a share of the calls.
 ///
@@ -432,7 +432,7 @@ impl metrics::BudgetNumbers for Inner {
 }
 
 impl Inspect for Inner {
-    inspect!("budget");
+    rs_metrics::inspect_rules!("budget");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

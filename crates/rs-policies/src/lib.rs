@@ -189,7 +189,6 @@
 //! | `tower` | `PolicyLayer`: any policy as a layer |
 //! | `contract` | what every guard promises, as tests for guards of your own |
 mod adaptive;
-mod backoff;
 mod budget;
 pub mod building;
 mod bulkhead;
@@ -208,7 +207,6 @@ mod pipeline;
 mod queue;
 mod rate_limit;
 mod retry;
-mod rules;
 mod shed;
 mod sync;
 mod timeout;
@@ -219,7 +217,6 @@ pub use adaptive::{
     AdaptiveConfig, AdaptiveLimit, AdaptiveTicket, Aimd, Algorithm, ClassShares, FindLimit,
     Gradient, OwnAlgorithm, Sample, Saturated, Vegas, Waiting,
 };
-pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
 #[cfg(feature = "cache")]
@@ -246,6 +243,8 @@ pub use rate_limit::{
     TokenStore, TokenStoreError, TokensGiven, TooFast,
 };
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
+/// How long to wait before each further try.
+pub use rs_core::{Backoff, Delays, Jitter};
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;
 pub use shed::{LoadShed, LoadShedConfig, ShedTicket};

@@ -15,12 +15,12 @@ use rs_core::{
     Call, Clock, ConfigError, Deadline, Enforcement, Failure, Inspect, Name, Operation, Policy,
     TimeLimits, TimeScope, TimedOut, Value, config,
 };
-use rs_metrics::{Observed, Surroundings};
-
-use crate::{
-    metrics,
-    rules::{Announcements, Checked, Home, Rules, inspect},
+use rs_metrics::{
+    Observed, Surroundings,
+    pattern::{Announcements, Checked, Home, Rules},
 };
+
+use crate::metrics;
 
 /// Ends what takes too long: the whole call, or each attempt.
 ///
@@ -269,7 +269,7 @@ impl metrics::TimeoutNumbers for Inner {
 }
 
 impl Inspect for Inner {
-    inspect!("timeout");
+    rs_metrics::inspect_rules!("timeout");
 
     fn snapshot(&self) -> Value {
         let config = self.rules.get();

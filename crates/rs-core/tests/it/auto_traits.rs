@@ -57,6 +57,7 @@ fn every_public_type() {
         Action: "Send Sync Unpin Clone";
         ActionSpec: "Send Sync Unpin Copy Clone";
         AnyGuard: "Send Sync Unpin Clone";
+        Backoff: "Send Sync Unpin Clone";
         BoundedNames: "Send Sync Unpin";
         ByResult: "Send Sync Unpin Copy Clone";
         Call: "Send Sync Unpin Copy Clone";
@@ -69,6 +70,7 @@ fn every_public_type() {
         Correlation: "Send Sync Unpin Copy Clone";
         Criticality: "Send Sync Unpin Copy Clone";
         Deadline: "Send Sync Unpin Copy Clone";
+        Delays: "Send Unpin";
         Directory: "Send Sync Unpin Clone";
         EmptyCorrelation: "Send Sync Unpin Copy Clone";
         Ending: "Send Sync Unpin Copy Clone";
@@ -80,6 +82,7 @@ fn every_public_type() {
         FaultKind: "Send Sync Unpin Copy Clone";
         FlightRecorder: "Send Sync Unpin Clone";
         Held: "Send Sync Unpin";
+        Jitter: "Send Sync Unpin Copy Clone";
         Mandate: "Send Sync Unpin Clone";
         Measure: "Send Sync Unpin";
         Name: "Send Sync Unpin Copy Clone";

@@ -7,7 +7,6 @@ use rs_core::{Criticality, Inspect, Label, Value};
 use super::{AdaptiveLimit, Inner, Saturated, known};
 use crate::{
     metrics::{self, Class},
-    rules::inspect,
     sync::lock,
 };
 
@@ -38,7 +37,7 @@ impl metrics::AdaptiveNumbers for Inner {
 }
 
 impl Inspect for Inner {
-    inspect!("adaptive_limit");
+    rs_metrics::inspect_rules!("adaptive_limit");
 
     fn snapshot(&self) -> Value {
         let (rules, found) = (self.rules.get(), &self.found);

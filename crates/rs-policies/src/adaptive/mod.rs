@@ -30,12 +30,14 @@ use rs_core::{
     Call, ConfigError, Criticality, Deadline, Ending, Enforcement, Guard, Measure, Name, Outcome,
     Outline, Reason, Rejection, Unit, humane, label_set,
 };
-use rs_metrics::{Counter, Family, Histogram, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Histogram, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{gate::Gate, samples::Samples, seeker::Seeker, wait::Entering};
 use crate::{
     metrics::{self, Class},
-    rules::{Announcements, Home, Rules},
     sync::{Mutex, lock},
 };
 

@@ -17,13 +17,13 @@ use rs_core::{
     Call, ConfigError, Ending, Enforcement, Guard, Inspect, Measure, Name, Outline, Reason,
     Rejection, Unit, Value, label_set,
 };
-use rs_metrics::{Counter, Family, Histogram, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Histogram, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{seats::Seats, wait::Entering};
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 label_set! {
     /// Why a bulkhead refused a call.
@@ -283,7 +283,7 @@ impl metrics::BulkheadNumbers for Inner {
 }
 
 impl Inspect for Inner {
-    inspect!("bulkhead");
+    rs_metrics::inspect_rules!("bulkhead");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

@@ -17,13 +17,13 @@ use rs_core::{
     Call, ConfigError, Enforcement, Failure, Inspect, Label, Name, Operation, Policy, Value,
     label_set,
 };
-use rs_metrics::{Counter, Family, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{run::Coalesced, table::Table};
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 label_set! {
     /// What part a call had in the run of its key.
@@ -238,7 +238,7 @@ where
     T: Send + Sync,
     E: Send + Sync,
 {
-    inspect!("coalesce");
+    rs_metrics::inspect_rules!("coalesce");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

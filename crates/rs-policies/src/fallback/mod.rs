@@ -18,16 +18,16 @@ use rs_core::{
     Call, ConfigError, Failure, Inspect, Label, Name, Operation, Outcome, Policy, Severity,
     SignalKind, Value, label_set,
 };
-use rs_metrics::{Counter, Family, Surroundings};
+use rs_metrics::{
+    Counter, Family, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{
     caught::{Caught, Panicked},
     run::{Backed, Under},
 };
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 label_set! {
     /// Where the answer to a call that failed came from.
@@ -406,7 +406,7 @@ where
 }
 
 impl Inspect for Inner {
-    inspect!("fallback");
+    rs_metrics::inspect_rules!("fallback");
 
     fn snapshot(&self) -> Value {
         let answered = FallbackSource::ALL.iter();

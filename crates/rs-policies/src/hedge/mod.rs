@@ -15,13 +15,13 @@ use rs_core::{
     Call, ConfigError, Failure, FaultKind, Inspect, Label, Name, Operation, Policy, Value,
     label_set,
 };
-use rs_metrics::{Counter, Family, Gauge, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Gauge, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{pace::Pace, run::Hedged};
-use crate::{
-    Budget, BudgetConfig, metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::{Budget, BudgetConfig, metrics};
 
 label_set! {
     /// What became of a call that took longer than the delay of its hedge.
@@ -303,7 +303,7 @@ where
 }
 
 impl Inspect for Inner {
-    inspect!("hedge");
+    rs_metrics::inspect_rules!("hedge");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use rs_core::{Criticality, Unit, label_set};
-use rs_metrics::{Counter, Gauge, Histogram, LATENCY, Metric, Observed};
+use rs_metrics::{Counter, Gauge, Histogram, LATENCY, Metric, Observed, pattern::Home};
 
 use super::observed;
-use crate::{Crowded, Fetched, Saturated, TooFast, rules::Home};
+use crate::{Crowded, Fetched, Saturated, TooFast};
 
 label_set! {
     /// How critical a call is.

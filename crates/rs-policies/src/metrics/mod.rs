@@ -19,11 +19,9 @@ pub(crate) use limits::{
 use std::sync::Arc;
 
 use rs_core::{TimeScope, Unit, label_set};
-use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed};
+use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed, pattern::Home};
 
-use crate::{
-    CoalesceRole, FallbackSource, HedgeEnd, RetryEnd, Unanswered, hedge, retry, rules::Home,
-};
+use crate::{CoalesceRole, FallbackSource, HedgeEnd, RetryEnd, Unanswered, hedge, retry};
 
 label_set! {
     /// What a time limit is set on.

@@ -19,13 +19,13 @@ use rs_core::{
     Call, ConfigError, Ending, Guard, Inspect, Measure, Name, Reason, Rejection, RoutingKey,
     Severity, SignalKind, Unit, Value,
 };
-use rs_metrics::{Counter, Family, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::shelf::{Kept, Look, SHELVES, Shelves};
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 /// A guard for each key: a rate limit for each customer, a bulkhead for each host.
 ///
@@ -365,7 +365,7 @@ impl<G: Resting + 'static> Guard for PerKey<G> {
 }
 
 impl<G: Resting + 'static> Inspect for Inner<G> {
-    inspect!("per_key");
+    rs_metrics::inspect_rules!("per_key");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

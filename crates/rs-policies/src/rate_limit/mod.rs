@@ -34,7 +34,6 @@ use self::{
 };
 use crate::{
     metrics,
-    rules::inspect,
     sync::{AtomicU64, Ordering},
 };
 
@@ -355,7 +354,7 @@ impl metrics::RateLimitNumbers for Inner {
 }
 
 impl Inspect for Inner {
-    inspect!("rate_limit", desk.home);
+    rs_metrics::inspect_rules!("rate_limit", desk.home);
 
     fn snapshot(&self) -> Value {
         let mut shown = vec![

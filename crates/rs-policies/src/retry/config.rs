@@ -1,9 +1,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use rs_core::{ConfigError, config};
+use rs_metrics::pattern::Checked;
 
 use super::Retrying;
-use crate::{Backoff, rules::Checked};
+use crate::Backoff;
 
 /// How often to try, and how long to wait in between.
 ///

@@ -15,14 +15,14 @@ use std::{
 use rs_core::{
     Call, ConfigError, Failure, Fault, Inspect, Name, Operation, Outcome, Policy, Value, label_set,
 };
-use rs_metrics::{Counter, Family, Histogram, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Histogram, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 pub(crate) use self::run::First;
 use self::run::Retried;
-use crate::{
-    Budget, metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::{Budget, metrics};
 
 label_set! {
     /// What became of a call whose first attempt failed.
@@ -258,7 +258,7 @@ where
 }
 
 impl Inspect for Inner {
-    inspect!("retry");
+    rs_metrics::inspect_rules!("retry");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

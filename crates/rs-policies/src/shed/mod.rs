@@ -18,13 +18,13 @@ use rs_core::{
     Call, ConfigError, Criticality, Ending, FaultKind, Guard, Inspect, Label, Measure, Name,
     Outcome, Outline, Reason, Rejection, Severity, SignalKind, Unit, Value,
 };
-use rs_metrics::{Counter, Family, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{odds::CLASSES, tally::Tally, window::Window};
-use crate::{
-    metrics::{self, Class},
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics::{self, Class};
 
 /// Refuses calls before they are sent to a dependency that refuses too many of them: refusing costs it
 /// work, too.
@@ -352,7 +352,7 @@ impl metrics::ShedNumbers for Inner {
 }
 
 impl Inspect for Inner {
-    inspect!("load_shed");
+    rs_metrics::inspect_rules!("load_shed");
 
     fn snapshot(&self) -> Value {
         self.look();

@@ -4,7 +4,6 @@
 mod adaptive;
 mod allocations;
 mod auto_traits;
-mod backoff;
 mod blocking;
 mod budget;
 mod bulkhead;

@@ -26,14 +26,14 @@ use std::{
 use rs_core::{
     Call, ConfigError, Ending, Guard, Inspect, Name, Rejection, Value, humane, label_set,
 };
-use rs_metrics::{Counter, Family, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Observed, Surroundings,
+    pattern::{Announcements, Rules},
+};
 
 use self::contact::{Contact, Verdict};
 use super::{Desk, RateLimit};
-use crate::{
-    metrics,
-    rules::{Announcements, Rules, inspect},
-};
+use crate::metrics;
 
 label_set! {
     /// What came of asking the store for tokens.
@@ -424,7 +424,7 @@ impl metrics::SharedRateLimitNumbers for Inner {
 }
 
 impl Inspect for Inner {
-    inspect!("shared_rate_limit", desk.home);
+    rs_metrics::inspect_rules!("shared_rate_limit", desk.home);
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

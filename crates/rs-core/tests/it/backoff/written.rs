@@ -1,10 +1,8 @@
 //! Waits in files.
 
-use super::{plan, run};
-use crate::support::{MS, SECOND};
+use super::{MS, SECOND, plan, run};
 use proptest::prelude::*;
-use rs_core::{Value, config};
-use rs_policies::{Backoff, Jitter};
+use rs_core::{Backoff, Jitter, Value, config};
 
 fn read(text: &str) -> Result<Backoff, String> {
     let value = toml::from_str::<Value>(text).unwrap();
