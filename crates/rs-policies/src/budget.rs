@@ -190,12 +190,8 @@ impl Budget {
             exhausted: AtomicU64::new(0),
             observed: OnceLock::new(),
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::budget(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -417,17 +413,19 @@ fn slice_of(age: Duration) -> u64 {
     (age.as_millis() / Window::SLICE.as_millis()) as u64
 }
 
-impl metrics::BudgetNumbers for Inner {
-    fn balance(&self) -> f64 {
-        Self::balance(self)
-    }
-
-    fn withdrawn(&self) -> u64 {
-        self.withdrawn.load(Ordering::Relaxed)
-    }
-
-    fn exhausted(&self) -> u64 {
-        self.exhausted.load(Ordering::Relaxed)
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 3] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::BUDGET_BALANCE, of, |of, ()| of.balance()),
+            home.observe(&metrics::BUDGET_WITHDRAWN, of, |of, ()| {
+                of.withdrawn.load(Ordering::Relaxed)
+            }),
+            home.observe(&metrics::BUDGET_EXHAUSTED, of, |of, ()| {
+                of.exhausted.load(Ordering::Relaxed)
+            }),
+        ]
     }
 }
 

@@ -168,12 +168,8 @@ impl Timeout {
             observed: OnceLock::new(),
         });
         inner.publish(&config);
-        inner
-            .observed
-            .get_or_init(|| metrics::timeout(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -254,17 +250,25 @@ impl Inner {
     }
 }
 
-impl metrics::TimeoutNumbers for Inner {
-    fn timed_out(&self) -> u64 {
-        self.timed_out.load(Ordering::Relaxed)
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 2] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::TIMEOUTS, of, |of, on| {
+                of.counted(&of.timed_out, on)
+            }),
+            home.observe(&metrics::TIMEOUT_DARK, of, |of, on| {
+                of.counted(&of.dark, on)
+            }),
+        ]
     }
 
-    fn dark(&self) -> u64 {
-        self.dark.load(Ordering::Relaxed)
-    }
-
-    fn scope(&self) -> TimeScope {
-        self.scope
+    fn counted(&self, number: &AtomicU64, on: metrics::Limits) -> u64 {
+        match metrics::Limits::of(self.scope) == on {
+            true => number.load(Ordering::Relaxed),
+            false => 0,
+        }
     }
 }
 
@@ -274,7 +278,10 @@ impl Inspect for Inner {
     fn snapshot(&self) -> Value {
         let config = self.rules.get();
         Value::map([
-            ("limits", Value::from(metrics::scope_name(self.scope))),
+            (
+                "limits",
+                Value::from(metrics::Limits::of(self.scope).as_str()),
+            ),
             ("limit", config.limit.into()),
             ("timed_out", self.timed_out.load(Ordering::Relaxed).into()),
             (

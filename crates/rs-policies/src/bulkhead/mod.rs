@@ -118,12 +118,8 @@ impl Bulkhead {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::bulkhead(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -268,17 +264,21 @@ impl Guard for Bulkhead {
     }
 }
 
-impl metrics::BulkheadNumbers for Inner {
-    fn in_flight(&self) -> u32 {
-        self.seats.taken()
-    }
-
-    fn waiting(&self) -> u32 {
-        self.seats.waiting()
-    }
-
-    fn limit(&self) -> u32 {
-        self.seats.limit()
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 3] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::BULKHEAD_CONCURRENT, of, |of, ()| {
+                of.seats.taken().into()
+            }),
+            home.observe(&metrics::BULKHEAD_LIMIT, of, |of, ()| {
+                of.seats.limit().into()
+            }),
+            home.observe(&metrics::BULKHEAD_QUEUE, of, |of, ()| {
+                of.seats.waiting().into()
+            }),
+        ]
     }
 }
 

@@ -154,12 +154,8 @@ impl Retry {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::retry(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -254,6 +250,14 @@ where
         Retried::new(&self.0, call, operation, operation.attempt(call), |first| {
             self.0.go_on(call, operation, first)
         })
+    }
+}
+
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> Observed {
+        let home = &of.home;
+        home.observe(&metrics::RETRY_SUCCESS_RATE, of, |of, ()| of.success_rate())
     }
 }
 

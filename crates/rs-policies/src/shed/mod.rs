@@ -146,12 +146,8 @@ impl LoadShed {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::shed(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -340,9 +336,18 @@ impl Guard for LoadShed {
     }
 }
 
-impl metrics::ShedNumbers for Inner {
-    fn throttled(&self, class: Class) -> u64 {
-        self.tally.throttled_of(class)
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 2] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::SHED_THROTTLED, of, |of, class| {
+                of.tally.throttled_of(class)
+            }),
+            home.observe(&metrics::SHED_PROBABILITY, of, |of, class| {
+                of.probability(class)
+            }),
+        ]
     }
 
     fn probability(&self, class: Class) -> f64 {

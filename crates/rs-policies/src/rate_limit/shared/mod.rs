@@ -154,12 +154,8 @@ impl SharedRateLimit {
             observed: OnceLock::new(),
             desk,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::shared_rate_limit(&inner.desk.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.desk.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -417,9 +413,13 @@ impl Guard for SharedRateLimit {
     fn leave(&self, (): (), _ending: Ending) {}
 }
 
-impl metrics::SharedRateLimitNumbers for Inner {
-    fn is_alone(&self) -> bool {
-        self.contact().is_lost()
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> Observed {
+        let home = &of.desk.home;
+        home.observe(&metrics::SHARED_RATE_LIMIT_LOST, of, |of, ()| {
+            u8::from(of.contact().is_lost()).into()
+        })
     }
 }
 
