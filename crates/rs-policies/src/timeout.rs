@@ -173,6 +173,11 @@ impl Timeout {
         Ok(Self(inner))
     }
 
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> Name {

@@ -7,4 +7,5 @@
 
 mod attributes;
 mod handler;
+mod manager;
 mod stack;

@@ -19,6 +19,17 @@ pub struct With<H = (), C = (), F = ()> {
     pub(super) fallback: F,
 }
 
+impl<H> With<H> {
+    /// With this hedge alone.
+    pub(crate) const fn hedged(hedge: H) -> Self {
+        Self {
+            hedge,
+            coalesce: (),
+            fallback: (),
+        }
+    }
+}
+
 impl<H, C, F> With<H, C, F> {
     /// The hedge.
     pub const fn hedge(&self) -> &H {

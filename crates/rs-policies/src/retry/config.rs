@@ -152,6 +152,13 @@ impl RetryConfig {
         self.timeouts
     }
 
+    pub(super) fn keeping_condition_of(self, before: &Self) -> Self {
+        Self {
+            condition: before.condition.clone(),
+            ..self
+        }
+    }
+
     pub(super) fn condition(&self) -> Option<&Condition> {
         self.condition.as_ref()
     }

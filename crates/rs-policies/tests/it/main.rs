@@ -17,6 +17,7 @@ mod deadline;
 mod fallback;
 mod hedge;
 mod herd;
+mod manager;
 mod named;
 mod per_key;
 mod pipeline;
