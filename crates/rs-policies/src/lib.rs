@@ -283,7 +283,7 @@ pub use coalesce::{Coalesce, CoalesceConfig, CoalesceRole};
 pub use deadline::DeadlineHeader;
 pub use fallback::{
     Because, Fallback, FallbackConfig, FallbackSource, FromFn, Instead, OrElse, OrValue, Served,
-    TryFromFn, Unanswered,
+    Serves, TryFromFn, Unanswered,
 };
 #[cfg(feature = "cache")]
 pub use fallback::{LastGood, LastGoodConfig};

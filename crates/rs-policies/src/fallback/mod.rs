@@ -10,7 +10,7 @@ pub use config::FallbackConfig;
 pub use instead::{FromFn, Instead, OrElse, OrValue, TryFromFn};
 #[cfg(feature = "cache")]
 pub use last_good::{LastGood, LastGoodConfig};
-pub use served::{Because, Served};
+pub use served::{Because, Served, Serves};
 
 use std::{fmt, future::Future, sync::Arc};
 
