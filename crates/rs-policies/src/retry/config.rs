@@ -152,6 +152,7 @@ impl RetryConfig {
         self.timeouts
     }
 
+    #[cfg(feature = "serde")]
     pub(super) fn keeping_condition_of(self, before: &Self) -> Self {
         Self {
             condition: before.condition.clone(),

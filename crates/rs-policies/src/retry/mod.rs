@@ -217,6 +217,7 @@ impl Retry {
 
 impl Inner {
     /// As the directory tells it. What cannot be written down stays: the condition.
+    #[cfg(feature = "serde")]
     fn reconfigure(&self, config: RetryConfig) -> Result<u64, ConfigError> {
         self.replace(config.keeping_condition_of(&self.rules.get()))
     }
