@@ -51,6 +51,10 @@ impl Guard for AnyGuard {
         self.0.enter_dyn(call).await
     }
 
+    fn enter_at_once(&self, call: &Call) -> Option<Result<Self::Ticket, Rejection>> {
+        self.0.enter_at_once_dyn(call)
+    }
+
     fn leave(&self, ticket: Self::Ticket, ending: Ending) {
         self.0.leave_dyn(ticket, ending);
     }
@@ -70,6 +74,7 @@ trait DynGuard: Send + Sync {
     fn try_enter_dyn(&self, call: &Call) -> Result<Box<dyn Any + Send>, Rejection>;
     fn enter_dyn<'a>(&'a self, call: &'a Call)
     -> Boxed<'a, Result<Box<dyn Any + Send>, Rejection>>;
+    fn enter_at_once_dyn(&self, call: &Call) -> Option<Result<Box<dyn Any + Send>, Rejection>>;
     fn leave_dyn(&self, ticket: Box<dyn Any + Send>, ending: Ending);
     fn outline_dyn(&self) -> Outline;
 }
@@ -87,6 +92,11 @@ where
         call: &'a Call,
     ) -> Boxed<'a, Result<Box<dyn Any + Send>, Rejection>> {
         Box::pin(async move { self.enter(call).await.map(|ticket| Box::new(ticket) as _) })
+    }
+
+    fn enter_at_once_dyn(&self, call: &Call) -> Option<Result<Box<dyn Any + Send>, Rejection>> {
+        self.enter_at_once(call)
+            .map(|entered| entered.map(|ticket| Box::new(ticket) as _))
     }
 
     fn leave_dyn(&self, ticket: Box<dyn Any + Send>, ending: Ending) {

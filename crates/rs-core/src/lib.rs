@@ -89,6 +89,7 @@
 //!
 //! `serde`: snapshots, signals and rejections can be serialised, and configuration can be read from
 //! any format through [`config`].
+mod backoff;
 mod call;
 mod call_error;
 mod classify;
@@ -122,6 +123,7 @@ mod stripe;
 mod sync;
 mod value;
 
+pub use backoff::{Backoff, Delays, Jitter};
 pub use call::{Call, CallId, Criticality, RoutingKey, TimeLimits};
 pub use call_error::CallError;
 pub use classify::{ByResult, ByStatus, Classify, Contained};
@@ -129,7 +131,9 @@ pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
 pub use correlation::{Correlation, EmptyCorrelation};
 pub use deadline::Deadline;
-pub use directory::{Action, ActionSpec, ControlError, Directory, Inspect, Mandate, Snapshot};
+pub use directory::{
+    Action, ActionSpec, Condition, ControlError, Directory, Health, Inspect, Mandate, Snapshot,
+};
 pub use enforcement::Enforcement;
 pub use erased::{AnyGuard, AnyResult, Held, PolicyList};
 pub use failure::{Failure, TimeScope, TimedOut};

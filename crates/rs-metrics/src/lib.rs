@@ -69,6 +69,7 @@
 //! |---|---|
 //! | `prometheus` | [`Exporter`]: recorder of the facade with real histogram buckets, its upkeep, `/metrics` |
 //! | `facade` | [`Forwarder`]: hands the numbers to any other exporter of the `metrics` facade |
+//! | `serde` | patterns can be given other rules through the directory |
 //! | `tracing` | [`tracing`]: logs as text or JSON, the correlation id in all of them |
 //! | `otel` | spans to an OpenTelemetry collector, W3C trace context in and out |
 //!
@@ -95,6 +96,7 @@ mod histogram;
 mod install;
 mod kind;
 mod metric;
+pub mod pattern;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod registry;

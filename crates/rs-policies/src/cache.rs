@@ -6,12 +6,12 @@ use std::{
 };
 
 use rs_core::{ConfigError, Name, config, label_set};
-use rs_metrics::{Counter, Family, Surroundings};
-
-use crate::{
-    metrics,
-    rules::{Checked, Home},
+use rs_metrics::{
+    Counter, Family, Surroundings,
+    pattern::{Checked, Home},
 };
+
+use crate::metrics;
 
 label_set! {
     /// What a look into a cache found.

@@ -90,6 +90,61 @@
 //! enforcement = { partial = "25%" }
 //! ```
 //!
+//! # Pipelines in a file
+//!
+//! A [`ResilienceManager`] has all pipelines of a process by name: those that code [adds](ResilienceManager::add),
+//! and those of a configuration. With the feature `file` that is TOML or JSON:
+//!
+//! ```toml
+//! [budgets.bank]                      # shared by the pipelines that name it
+//! ratio = "10%"
+//!
+//! [pipelines.payments]
+//! timeout = "2s"
+//! retry = { attempts = 3, backoff = { exponential = "100ms", at_most = "1s" } }
+//! budget = "bank"
+//! breaker = { trip = [{ consecutive_failures = 10 }] }
+//! bulkhead = { limit = 32, queue = 64, longest_wait = "200ms" }
+//! attempt_timeout = "500ms"
+//!
+//! [pipelines.search]
+//! safe_to_repeat = true
+//! hedge = { delay = { quantile = "95%" } }
+//! load_shed = {}
+//! rate_limit = { rate = "500/s" }
+//! ```
+//!
+//! ```no_run
+//! # #[cfg(feature = "file")] mod shown {
+//! use rs_policies::{OrValue, ResilienceManager};
+//! use std::time::Duration;
+//! # async fn charge() -> Result<u64, std::io::Error> { Ok(17) }
+//!
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = ResilienceManager::new(); // .knowing(BreakerKind) for `breaker`, which is another crate's
+//! manager.load("resilience.toml")?;
+//! let follower = manager.clone();
+//! tokio::spawn(async move { follower.follow(Duration::from_secs(2)).await });
+//!
+//! let receipt = manager.execute("payments", async |_call| charge().await).await?;
+//! let shown = manager.execute_or("payments", async |_call| charge().await, OrValue(0)).await?;
+//! println!("{receipt}, {} (degraded: {})", shown.value(), shown.is_degraded());
+//! println!("{}", manager.health());
+//! # Ok(()) }
+//! # }
+//! ```
+//!
+//! When the file changes, what stays keeps its state: the bulkhead its calls and its queue, the budget its
+//! balance, the breaker its window. A file that is wrong is refused whole, the old one stays in force, and the
+//! error says where:
+//!
+//! ```text
+//! resilience.toml:6:22: pipelines.payments.retry.attempts: 0 is out of range; allowed: 1 to 1000
+//!   |
+//! 6 | retry = { attempts = 0, backoff = { exponential = "100ms", at_most = "1s" } }
+//!   |                      ^
+//! ```
+//!
 //! # The parts
 //!
 //! | part | what it does |
@@ -101,7 +156,7 @@
 //! | [`IdleTimeout`], [`Pulse`] | ends what has gone silent: an operation that gives no sign of life, a stream or a body without a next item |
 //! | [`Hedge`] | starts another attempt beside one that takes long, and takes the first good answer |
 //! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
-//! | [`Pipelines`] | pipelines by name, replaced while calls go on |
+//! | [`ResilienceManager`], [`Pipelines`] | pipelines by name, from code or a file, replaced while calls go on |
 //! | `Cache` | results that are kept for a time (feature `cache`) |
 //! | [`RateLimit`], [`SharedRateLimit`] | so many in a time, in this process or in all replicas together |
 //! | [`AdaptiveLimit`] | as many at once as the dependency can bear: [`Aimd`], [`Vegas`], [`Gradient`]; the least critical are shed first |
@@ -207,6 +262,7 @@
 //! | `retry_budget_exhausted_total` | counter | `budget` | further attempts that were not |
 //! | `timeouts_total` | counter | `timeout`, `scope` | what was ended for taking too long |
 //! | `timeout_dark_total` | counter | `timeout`, `scope` | what would have been, but for dark mode |
+//! | `pipeline_calls_total` | counter | `pipeline`, `result` | calls through the pipeline of a name, by what became of them |
 //! | `bulkhead_concurrent_calls`, `bulkhead_limit`, `bulkhead_queue_size` | gauge | `bulkhead` | calls that run, may run, wait |
 //! | `bulkhead_rejected_calls_total` | counter | `bulkhead`, `reason` | calls that were refused |
 //! | `bulkhead_dark_rejections_total` | counter | `bulkhead` | calls that would have been held up, but for dark mode |
@@ -237,6 +293,7 @@
 //! | `exhausted` (budget) | warning | is used up, 40 spent for 200 calls in 10s: failures are not tried again; at most once in ten seconds |
 //! | `reconfigured` | info | has new rules, version 2 |
 //! | `reconfiguration_refused` | warning | keeps its rules, the new ones are wrong: … |
+//! | `reconfigured`, `reconfiguration_refused` (resilience) | info, warning | has new pipelines: 1 added, 2 changed, 0 removed; keeps its pipelines, the new configuration is wrong: … |
 //! | `condition_panicked` (retry), `panicked` (fallback) | warning | panicked; the call is not tried again, or ends as it would have |
 //! | `at_minimum` (adaptive limit) | warning | is at its minimum: 12 of 20 were dropped |
 //! | `algorithm_panicked` (adaptive limit) | warning | keeps its limit, the algorithm panicked |
@@ -255,13 +312,13 @@
 //! |---|---|
 //! | `serde` | configuration from files |
 //! | `cache` | `Cache`: results that are kept for a time; `LastGood`: the last good answer of each call, served where the call fails |
+//! | `file` | `ResilienceManager::load`, `follow`: pipelines from TOML and JSON files |
 //! | `redis` | `RedisTokens`: one rate limit for all replicas |
 //! | `streams` | [`IdleTimeout`] for streams and bodies |
 //! | `tower` | `PolicyLayer`: any policy as a layer; refusals as responses of the `http` crate |
 //! | `tracing` | `Traced`: a span for each call and each attempt |
 //! | `contract` | what every guard promises, as tests for guards of your own |
 mod adaptive;
-mod backoff;
 mod budget;
 pub mod building;
 mod bulkhead;
@@ -281,7 +338,6 @@ mod pipeline;
 mod queue;
 mod rate_limit;
 mod retry;
-mod rules;
 mod seldom;
 mod shed;
 mod sync;
@@ -295,7 +351,6 @@ pub use adaptive::{
     AdaptiveConfig, AdaptiveLimit, AdaptiveTicket, Aimd, Algorithm, ClassShares, FindLimit,
     Gradient, OwnAlgorithm, Sample, Saturated, Vegas, Waiting,
 };
-pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, Costs};
 pub use bulkhead::{Bulkhead, BulkheadConfig, Crowded};
 #[cfg(feature = "cache")]
@@ -304,7 +359,7 @@ pub use coalesce::{Coalesce, CoalesceConfig, CoalesceRole};
 pub use deadline::DeadlineHeader;
 pub use fallback::{
     Because, Fallback, FallbackConfig, FallbackSource, FromFn, Instead, OrElse, OrValue, Served,
-    TryFromFn, Unanswered,
+    Serves, TryFromFn, Unanswered,
 };
 #[cfg(feature = "cache")]
 pub use fallback::{LastGood, LastGoodConfig};
@@ -312,7 +367,12 @@ pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
 pub use idle::{IdleTimeout, Pulse, WatchedFn};
 #[cfg(feature = "streams")]
 pub use idle::{TryWatched, Watched};
-pub use manager::{NamedPipeline, Pipelines};
+pub use manager::{
+    Changes, HealthSummary, NamedPipeline, PipelineConfig, PipelineEnd, PipelineMetrics, Pipelines,
+    ResilienceConfig, ResilienceManager,
+};
+#[cfg(feature = "file")]
+pub use manager::{LoadError, LoadProblem};
 pub use per_key::{Keyed, KeyedTicket, PerKey, PerKeyConfig, Resting, WhenFull};
 pub use pipeline::{
     Both, Chaos, Doubt, DynPipeline, Given, Part, Parts, Pipeline, PipelineBuilder, Plan,
@@ -325,6 +385,8 @@ pub use rate_limit::{
     TokenStore, TokenStoreError, TokensGiven, TooFast,
 };
 pub use retry::{Retry, RetryConfig, RetryEnd, Retrying, retry_after};
+/// How long to wait before each further try.
+pub use rs_core::{Backoff, Delays, Jitter};
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;
 pub use shed::{LoadShed, LoadShedConfig, ShedTicket};

@@ -15,12 +15,12 @@ use rs_core::{
     Call, Clock, ConfigError, Deadline, Enforcement, Failure, Inspect, Name, Operation, Policy,
     TimeLimits, TimeScope, TimedOut, Value, config,
 };
-use rs_metrics::{Observed, Surroundings};
-
-use crate::{
-    metrics,
-    rules::{Announcements, Checked, Home, Rules, inspect},
+use rs_metrics::{
+    Observed, Surroundings,
+    pattern::{Announcements, Checked, Home, Rules},
 };
+
+use crate::metrics;
 
 /// Ends what takes too long: the whole call, or each attempt.
 ///
@@ -168,13 +168,14 @@ impl Timeout {
             observed: OnceLock::new(),
         });
         inner.publish(&config);
-        inner
-            .observed
-            .get_or_init(|| metrics::timeout(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -268,27 +269,38 @@ impl Inner {
     }
 }
 
-impl metrics::TimeoutNumbers for Inner {
-    fn timed_out(&self) -> u64 {
-        self.timed_out.load(Ordering::Relaxed)
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 2] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::TIMEOUTS, of, |of, on| {
+                of.counted(&of.timed_out, on)
+            }),
+            home.observe(&metrics::TIMEOUT_DARK, of, |of, on| {
+                of.counted(&of.dark, on)
+            }),
+        ]
     }
 
-    fn dark(&self) -> u64 {
-        self.dark.load(Ordering::Relaxed)
-    }
-
-    fn scope(&self) -> TimeScope {
-        self.scope
+    fn counted(&self, number: &AtomicU64, on: metrics::Limits) -> u64 {
+        match metrics::Limits::of(self.scope) == on {
+            true => number.load(Ordering::Relaxed),
+            false => 0,
+        }
     }
 }
 
 impl Inspect for Inner {
-    inspect!("timeout");
+    rs_metrics::inspect_rules!("timeout");
 
     fn snapshot(&self) -> Value {
         let config = self.rules.get();
         Value::map([
-            ("limits", Value::from(metrics::scope_name(self.scope))),
+            (
+                "limits",
+                Value::from(metrics::Limits::of(self.scope).as_str()),
+            ),
             ("limit", config.limit.into()),
             ("timed_out", self.timed_out.load(Ordering::Relaxed).into()),
             (

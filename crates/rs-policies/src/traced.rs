@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rs_core::{Call, Failure, FaultKind, Operation, Outcome, Policy, TimeLimits};
+use rs_core::{Call, Failure, FaultKind, Operation, Outcome, Policy, TimeLimits, TimeScope};
 use rs_metrics::CALL_SPANS;
 use tracing::{
     Instrument, Level, Span,
     field::{Empty, display},
 };
 
-use crate::{metrics::scope_name, seldom::Seldom};
+use crate::{metrics::Limits, seldom::Seldom};
 
 /// A policy or a pipeline with a span for each call, and in it one for each attempt at the operation.
 ///
@@ -230,7 +230,7 @@ impl Open {
                 self.span.record("reason", display(reason));
                 ("rejected", None)
             }
-            Err(Failure::TimedOut(what)) => ("timed_out", Some(scope_name(what.scope()))),
+            Err(Failure::TimedOut(what)) => ("timed_out", Some(scope(what.scope()))),
             _ => match outcome() {
                 Outcome::Success => ("success", None),
                 Outcome::Ignored => ("ignored", None),
@@ -270,5 +270,13 @@ const fn kind(kind: FaultKind) -> &'static str {
         FaultKind::Throttled => "throttled",
         FaultKind::Permanent => "permanent",
         _ => "other",
+    }
+}
+
+const fn scope(scope: TimeScope) -> &'static str {
+    match scope {
+        TimeScope::Deadline => "deadline",
+        TimeScope::Queue => "queue",
+        scope => Limits::of(scope).as_str(),
     }
 }

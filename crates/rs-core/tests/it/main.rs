@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod auto_traits;
 #[cfg(test)]
+mod backoff;
+#[cfg(test)]
 mod cancellation;
 #[cfg(test)]
 mod child;

@@ -19,9 +19,14 @@ use tokio::sync::Semaphore;
 
 /// Some hundreds of cases; a hundred thousand with `RS_PATTERNS_LONG=1`.
 pub(crate) fn cases() -> Config {
+    some_cases(400)
+}
+
+/// Some cases; 250 times as many with `RS_PATTERNS_LONG=1`.
+pub(crate) fn some_cases(some: u32) -> Config {
     let long = std::env::var_os("RS_PATTERNS_LONG").is_some_and(|set| set == "1");
     Config {
-        cases: if long { 100_000 } else { 400 },
+        cases: if long { some * 250 } else { some },
         failure_persistence: None,
         ..Config::default()
     }

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use rs_core::{ConfigError, Criticality, Enforcement, Share, config};
+use rs_metrics::pattern::Checked;
 
 use super::Algorithm;
-use crate::rules::Checked;
 
 /// How the limit is found, and who may use how much of it.
 ///

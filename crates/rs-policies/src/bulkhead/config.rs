@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use rs_core::{ConfigError, Enforcement, config};
-
-use crate::rules::Checked;
+use rs_metrics::pattern::Checked;
 
 /// How many calls may run, how many may wait, and how long.
 ///

@@ -17,13 +17,13 @@ use rs_core::{
     Call, ConfigError, Enforcement, Failure, Inspect, Label, Name, Operation, Policy, Value,
     label_set,
 };
-use rs_metrics::{Counter, Family, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{run::Coalesced, table::Table};
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 label_set! {
     /// What part a call had in the run of its key.
@@ -129,12 +129,8 @@ where
             home,
         });
         inner.publish(&config);
-        inner
-            .observed
-            .get_or_init(|| metrics::coalesce(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -219,17 +215,22 @@ where
     }
 }
 
-impl<T, E> metrics::CoalesceNumbers for Inner<T, E>
+impl<T, E> Inner<T, E>
 where
     T: Send + Sync + 'static,
     E: Send + Sync + 'static,
 {
-    fn running(&self) -> u32 {
-        self.table.running()
-    }
-
-    fn waiting(&self) -> u32 {
-        self.table.waiting()
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 2] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::COALESCE_RUNNING, of, |of, ()| {
+                of.table.running().into()
+            }),
+            home.observe(&metrics::COALESCE_WAITING, of, |of, ()| {
+                of.table.waiting().into()
+            }),
+        ]
     }
 }
 
@@ -238,7 +239,7 @@ where
     T: Send + Sync,
     E: Send + Sync,
 {
-    inspect!("coalesce");
+    rs_metrics::inspect_rules!("coalesce");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

@@ -1,7 +1,7 @@
 use rs_core::{ConfigError, Enforcement, FaultKind, config};
+use rs_metrics::pattern::Checked;
 
 use super::Because;
-use crate::rules::Checked;
 
 /// Which failures are answered by something else.
 ///

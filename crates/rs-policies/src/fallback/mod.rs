@@ -10,7 +10,7 @@ pub use config::FallbackConfig;
 pub use instead::{FromFn, Instead, OrElse, OrValue, TryFromFn};
 #[cfg(feature = "cache")]
 pub use last_good::{LastGood, LastGoodConfig};
-pub use served::{Because, Served};
+pub use served::{Because, Served, Serves};
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -18,16 +18,16 @@ use rs_core::{
     Call, ConfigError, Failure, Inspect, Label, Name, Operation, Outcome, Policy, Severity,
     SignalKind, Value, label_set,
 };
-use rs_metrics::{Counter, Family, Surroundings};
+use rs_metrics::{
+    Counter, Family, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{
     caught::{Caught, Panicked},
     run::{Backed, Under},
 };
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 label_set! {
     /// Where the answer to a call that failed came from.
@@ -198,6 +198,12 @@ impl<S> Fallback<S> {
         Ok(Self { inner, source })
     }
 
+    /// Answers by that and counts as the one that this is of.
+    pub(crate) fn sharing(inner: Arc<Inner>, source: S) -> Self {
+        let source = Arc::new(source);
+        Self { inner, source }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> Name {
@@ -314,7 +320,11 @@ impl<S> Fallback<S> {
 type Given<T, E> = Result<Option<Result<T, Failure<E>>>, Panicked>;
 
 impl Inner {
-    fn new(around: &Surroundings, name: Name, config: FallbackConfig) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        around: &Surroundings,
+        name: Name,
+        config: FallbackConfig,
+    ) -> Result<Self, ConfigError> {
         let home = Home::new(around, name);
         let registry = home.metrics();
         Ok(Self {
@@ -406,7 +416,7 @@ where
 }
 
 impl Inspect for Inner {
-    inspect!("fallback");
+    rs_metrics::inspect_rules!("fallback");
 
     fn snapshot(&self) -> Value {
         let answered = FallbackSource::ALL.iter();

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use rs_core::{ConfigError, Enforcement, Share, config};
-
-use crate::rules::Checked;
+use rs_metrics::pattern::Checked;
 
 /// When another attempt is started beside one that has not answered, and how many.
 ///

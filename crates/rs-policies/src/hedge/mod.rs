@@ -15,13 +15,13 @@ use rs_core::{
     Call, ConfigError, Failure, FaultKind, Inspect, Label, Name, Operation, Policy, Value,
     label_set,
 };
-use rs_metrics::{Counter, Family, Gauge, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Gauge, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::{pace::Pace, run::Hedged};
-use crate::{
-    Budget, BudgetConfig, metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::{Budget, BudgetConfig, metrics};
 
 label_set! {
     /// What became of a call that took longer than the delay of its hedge.
@@ -170,16 +170,17 @@ impl Hedge {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::hedge(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self {
             inner,
             deposits: true,
         })
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.inner) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -302,8 +303,18 @@ where
     }
 }
 
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> Observed {
+        let home = &of.home;
+        home.observe(&metrics::HEDGE_DELAY, of, |of, ()| {
+            of.delay().unwrap_or_default().as_secs_f64()
+        })
+    }
+}
+
 impl Inspect for Inner {
-    inspect!("hedge");
+    rs_metrics::inspect_rules!("hedge");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

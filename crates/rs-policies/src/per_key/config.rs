@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use rs_core::{ConfigError, config};
-
-use crate::rules::Checked;
+use rs_metrics::pattern::Checked;
 
 /// How many keys have a guard of their own, how long one that rests is kept, and what becomes of calls
 /// whose key has no room.

@@ -19,13 +19,13 @@ use rs_core::{
     Call, ConfigError, Ending, Guard, Inspect, Measure, Name, Reason, Rejection, RoutingKey,
     Severity, SignalKind, Unit, Value,
 };
-use rs_metrics::{Counter, Family, Observed, Surroundings};
+use rs_metrics::{
+    Counter, Family, Observed, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::shelf::{Kept, Look, SHELVES, Shelves};
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 /// A guard for each key: a rate limit for each customer, a bulkhead for each host.
 ///
@@ -161,12 +161,8 @@ impl<G: Resting + 'static> PerKey<G> {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::per_key(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -365,7 +361,7 @@ impl<G: Resting + 'static> Guard for PerKey<G> {
 }
 
 impl<G: Resting + 'static> Inspect for Inner<G> {
-    inspect!("per_key");
+    rs_metrics::inspect_rules!("per_key");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();
@@ -381,9 +377,11 @@ impl<G: Resting + 'static> Inspect for Inner<G> {
     }
 }
 
-impl<G: Send + Sync + 'static> metrics::PerKeyNumbers for Inner<G> {
-    fn keys(&self) -> usize {
-        self.shelves.len()
+impl<G: Send + Sync + 'static> Inner<G> {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> Observed {
+        let home = &of.home;
+        home.observe(&metrics::PER_KEY_KEYS, of, |of, ()| of.shelves.len() as f64)
     }
 }
 

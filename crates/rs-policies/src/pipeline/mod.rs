@@ -13,6 +13,7 @@ mod stack;
 mod with;
 
 pub use both::Both;
+pub(crate) use builder::{Assembly, Said};
 pub use builder::{PipelineBuilder, WithSlots};
 pub use chaos::{Chaos, Strike};
 pub use erased::DynPipeline;
@@ -146,7 +147,8 @@ impl<G, L, X> Pipeline<G, L, X> {
     where
         Self: rs_core::AnyResult + 'static,
     {
-        DynPipeline::new(self)
+        let plan = std::sync::Arc::clone(&self.plan);
+        DynPipeline::new(self).planned(plan)
     }
 
     /// The same pipeline with a span for each call, and in it one for each attempt.

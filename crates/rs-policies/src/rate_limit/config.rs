@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use rs_core::{ConfigError, Enforcement, Rate, config};
-
-use crate::rules::Checked;
+use rs_metrics::pattern::Checked;
 
 /// How many calls in a time, how many of them at once, and whether those beyond wait.
 ///

@@ -12,13 +12,13 @@ use rs_core::{
     Call, ConfigError, Enforcement, Inspect, Label, Measure, Name, Reason, Rejection, Unit, Value,
     label_set,
 };
-use rs_metrics::{Counter, Family, Histogram, Surroundings};
+use rs_metrics::{
+    Counter, Family, Histogram, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use super::{Inner, RateLimitConfig};
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 label_set! {
     /// Why a rate limit refused a call.
@@ -215,7 +215,7 @@ fn is_lenient(config: &RateLimitConfig) -> bool {
 
 /// The limits of many keys, seen as one.
 impl Inspect for Desk {
-    inspect!("rate_limit");
+    rs_metrics::inspect_rules!("rate_limit");
 
     fn snapshot(&self) -> Value {
         Value::map(Self::snapshot(self))

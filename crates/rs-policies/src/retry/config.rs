@@ -1,9 +1,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use rs_core::{ConfigError, config};
+use rs_metrics::pattern::Checked;
 
 use super::Retrying;
-use crate::{Backoff, rules::Checked};
+use crate::Backoff;
 
 /// How often to try, and how long to wait in between.
 ///
@@ -149,6 +150,14 @@ impl RetryConfig {
 
     pub(crate) const fn repeats_timeouts(&self) -> bool {
         self.timeouts
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn keeping_condition_of(self, before: &Self) -> Self {
+        Self {
+            condition: before.condition.clone(),
+            ..self
+        }
     }
 
     pub(super) fn condition(&self) -> Option<&Condition> {

@@ -14,7 +14,7 @@ use rs_core::{
 };
 
 use super::{Inner, RetryConfig, RetryEnd, Retrying};
-use crate::backoff::Delays;
+use rs_core::Delays;
 
 type Attempted<O> = Result<<O as Operation>::Output, Failure<<O as Operation>::Error>>;
 

@@ -4,7 +4,6 @@
 mod adaptive;
 mod allocations;
 mod auto_traits;
-mod backoff;
 mod blocking;
 mod budget;
 mod bulkhead;
@@ -19,6 +18,7 @@ mod fallback;
 mod hedge;
 mod herd;
 mod idle;
+mod manager;
 mod named;
 mod per_key;
 mod pipeline;

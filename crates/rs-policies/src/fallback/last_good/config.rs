@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use rs_core::{ConfigError, config};
+use rs_metrics::pattern::Checked;
 
-use crate::{FallbackConfig, rules::Checked};
+use crate::FallbackConfig;
 
 /// How many answers are kept, for how long, and when they are served.
 ///

@@ -16,14 +16,14 @@ use rs_core::{
     Call, ConfigError, Failure, Inspect, Label, Name, Operation, Policy, RoutingKey, Value,
     operation,
 };
-use rs_metrics::{Counter, Family, Surroundings};
+use rs_metrics::{
+    Counter, Family, Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
 
 use self::slot::{Slot, Turn};
 use super::{Because, FallbackSource, Served, Unanswered};
-use crate::{
-    metrics,
-    rules::{Announcements, Home, Rules, inspect},
-};
+use crate::metrics;
 
 /// Remembers the last good answer of each call, and serves it where the call fails; if wanted, also while it is
 /// recent, and while it is being replaced.
@@ -418,7 +418,7 @@ where
 }
 
 impl<T: Clone + Send + Sync + 'static> Inspect for Inner<T> {
-    inspect!("last_good");
+    rs_metrics::inspect_rules!("last_good");
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

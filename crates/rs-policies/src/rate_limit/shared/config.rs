@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use rs_core::{ConfigError, config};
+use rs_metrics::pattern::Checked;
 
-use crate::{RateLimitConfig, rules::Checked};
+use crate::RateLimitConfig;
 
 /// What all replicas may do together, what each may do when it is alone, and how long a call waits to hear
 /// which it is.

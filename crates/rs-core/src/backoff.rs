@@ -1,7 +1,7 @@
 use std::{fmt, iter, sync::Arc, time::Duration};
 
+use crate::{ConfigError, config};
 use fastrand::Rng;
-use rs_core::{ConfigError, config};
 
 /// How long to wait before each further try.
 ///
@@ -9,7 +9,7 @@ use rs_core::{ConfigError, config};
 /// elsewhere.
 ///
 /// ```
-/// use rs_policies::{Backoff, Jitter};
+/// use rs_core::{Backoff, Jitter};
 /// use std::time::Duration;
 ///
 /// let second = Duration::from_secs(1);
@@ -357,7 +357,7 @@ impl fmt::Debug for Delays {
 mod written {
     use std::time::Duration;
 
-    use rs_core::ConfigError;
+    use crate::ConfigError;
     use serde::{Deserialize, Serialize, Serializer, ser::Error};
 
     use super::{Jitter, Shape};
@@ -369,25 +369,25 @@ mod written {
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
-            with = "rs_core::humane::duration::option"
+            with = "crate::humane::duration::option"
         )]
         constant: Option<Duration>,
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
-            with = "rs_core::humane::duration::option"
+            with = "crate::humane::duration::option"
         )]
         linear: Option<Duration>,
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
-            with = "rs_core::humane::duration::option"
+            with = "crate::humane::duration::option"
         )]
         exponential: Option<Duration>,
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
-            with = "rs_core::humane::duration::option"
+            with = "crate::humane::duration::option"
         )]
         fibonacci: Option<Duration>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -395,7 +395,7 @@ mod written {
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
-            with = "rs_core::humane::duration::option"
+            with = "crate::humane::duration::option"
         )]
         at_most: Option<Duration>,
         #[serde(default)]

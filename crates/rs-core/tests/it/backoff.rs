@@ -5,10 +5,13 @@ mod written;
 
 use std::{cell::Cell, iter, time::Duration};
 
-use crate::support::{MS, SECOND, cases};
+use crate::support::some_cases;
 use fastrand::Rng;
 use proptest::{prelude::*, test_runner::TestRunner};
-use rs_policies::{Backoff, Jitter};
+use rs_core::{Backoff, Jitter};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone, Copy)]
 enum Shape {
@@ -107,7 +110,9 @@ fn close(found: Duration, expected: f64) -> bool {
 }
 
 fn run<S: Strategy>(some: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    TestRunner::new(cases(some)).run(&strategy, test).unwrap();
+    TestRunner::new(some_cases(some))
+        .run(&strategy, test)
+        .unwrap();
 }
 
 #[test]
