@@ -56,12 +56,11 @@ impl<T> Striped<T> {
         &self.stripes[thread_number() & (self.stripes.len() - 1)].0
     }
 
-    /// The value of this thread when only the first so many are used, rounded down to a power of two.
+    /// The value of this thread when only the first so many are used, which must be a power of two.
     #[inline]
     #[must_use]
     pub fn local_among(&self, first: NonZero<usize>) -> &T {
-        let used = first.get().min(self.stripes.len());
-        let mask = (1 << used.ilog2()) - 1;
+        let mask = (first.get() - 1) & (self.stripes.len() - 1);
         &self.stripes[thread_number() & mask].0
     }
 

@@ -400,3 +400,22 @@ fn never_more_than_two_where_there_are_purses() {
         check_empty(&bulkhead);
     });
 }
+
+/// Purses were opened and filled between being told that it is full and beginning to wait.
+#[test]
+fn nobody_waits_for_what_lies_in_a_purse() {
+    model(|| {
+        let bulkhead = bulkhead(2);
+        let call = Call::new("model");
+        let held = [(); 2].map(|()| bulkhead.try_admit(&call).unwrap());
+        let other = beside(&bulkhead, join);
+        drop(held);
+        let first = bulkhead.try_admit(&call);
+        let second = bulkhead.try_admit(&call);
+        drop(first);
+        // One place is free now, or the other has had it.
+        other.join().unwrap();
+        drop(second);
+        check_empty(&bulkhead);
+    });
+}
