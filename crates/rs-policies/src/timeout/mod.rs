@@ -234,14 +234,14 @@ impl Timeout {
     /// What a call is told of this limit.
     #[inline]
     pub(crate) fn add_to(&self, limits: TimeLimits, call: &Call) -> TimeLimits {
-        let limit = self.0.limit.load(Ordering::Relaxed);
+        let limit = Duration::from_nanos(self.0.limit.load(Ordering::Relaxed));
         if self.0.is_lenient.load(Ordering::Relaxed) != 0 && !self.config().enforcement.covers(call)
         {
             return limits;
         }
         match self.0.scope {
-            TimeScope::Total => limits.on_call_nanos(limit),
-            TimeScope::Attempt => limits.on_attempt_nanos(limit),
+            TimeScope::Total => limits.on_call(limit),
+            TimeScope::Attempt => limits.on_attempt(limit),
             _ => limits,
         }
     }
