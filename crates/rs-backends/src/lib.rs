@@ -1,0 +1,121 @@
+//! One trait over service registries: complete sets with their age, and registrations that stay.
+//!
+//! A registry knows where the instances of a service are. This crate asks it, listens to it, and keeps
+//! your own instances known to it, in the same way whichever registry it is, also while the registry
+//! restarts, hangs, forgets, or says something that cannot be.
+//!
+//! ```
+//! use rs_backends::{Backend, Memory, ServiceInstance};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Memory::new("registry"); // or Consul, Redis, a file: the rest stays as it is
+//! let mut payments = registry.watch("payments")?;
+//! assert!(payments.changed().await.is_some_and(|set| set.is_empty()));
+//!
+//! let instance = ServiceInstance::builder("payments", "10.0.0.7", 8443).zone("eu-1a").build()?;
+//! registry.register(instance).await?; // and it stays registered
+//!
+//! let set = payments.changed().await.expect("the registry is open");
+//! assert_eq!(set.instances()[0].authority(), "10.0.0.7:8443");
+//! assert!(set.is_current());
+//!
+//! registry.close().await?; // deregisters what was registered here
+//! assert!(payments.changed().await.is_none());
+//! # Ok(()) }
+//! ```
+//!
+//! # When not
+//!
+//! - To pick an instance for a call: this only says which there are. A balancer picks.
+//! - For locks, leader election or configuration: registries can do that too, this crate does not.
+//!
+//! # Backends
+//!
+//! | type | feature | registers | hears of changes by | a crashed instance |
+//! |---|---|---|---|---|
+//! | [`Memory`] | | yes | being told | cannot be: it is the same process |
+//! | [`StaticList`] | | no | nothing changes | |
+//! | [`File`] | | no | looking every second | |
+//!
+//! # What is believed
+//!
+//! The same rules for every registry:
+//!
+//! - **An error is not an empty set.** While the registry cannot be asked, the last set stays, as
+//!   [`Standing::Kept`] with the reason, and its [age](InstanceSet::age) grows. The registry is tried again
+//!   after 100 ms, doubling up to 10 s, with full jitter.
+//! - **An empty answer after a non-empty one is doubted.** A registry that lost its data says that nobody
+//!   is there. The last set stays as [`Standing::Doubted`]; when the registry has said so for the whole
+//!   grace, by default 30 s, without an interruption, it is believed. A memory, a list and a file that says
+//!   `instances = []` are believed at once: they cannot lose their data and go on.
+//! - **What comes back replaces everything.** Every answer is a complete set; nothing survives from before
+//!   that the registry does not name.
+//! - **One bad instance spoils nothing.** What cannot be understood and what has the id of another is left
+//!   out and counted. A file is refused whole: somebody is there to mend it.
+//! - **Unchanged is unchanged.** A set is only handed out when something in it, or its standing, is new.
+//!   Instances that stay are the same allocation.
+//!
+//! # Limits
+//!
+//! A name or id has at most 255 bytes and no control characters; otherwise it may be anything, `../` and
+//! spaces too. An instance has at most 16 further ports, 32 tags and 32 entries of metadata.
+//! A file has at most 32 MiB. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
+//! instances registered. What is larger is refused with an error that says so.
+//!
+//! # Metrics
+//!
+//! All have the label `backend`, the name of the backend.
+//!
+//! | metric | what |
+//! |---|---|
+//! | `service_discovery_backend_operations_total` | by `operation` and `result` |
+//! | `service_discovery_backend_operation_seconds` | how long those took that succeeded |
+//! | `service_discovery_backend_registrations` | instances that are kept known |
+//! | `service_discovery_backend_reregistrations_total` | instances that the registry had forgotten |
+//! | `service_discovery_backend_updates_total` | sets that watchers were told of |
+//! | `service_discovery_backend_lost_total` | failed attempts of watchers |
+//! | `service_discovery_backend_skipped_instances_total` | instances left out of answers |
+//!
+//! Signals: `backend/forgotten`, `backend/emptied`. With the feature `tracing` each operation is a span
+//! `sdm.backend.<kind>.<operation>`.
+//!
+//! # Cancel safety
+//!
+//! Every future may be dropped. A dropped `register` may have reached the registry, which then forgets it
+//! after its time to live. A set that a watch has not handed out is handed out next time.
+//!
+//! # Not yet
+//!
+//! - etcd, Kubernetes and DNS.
+//! - Wrappers: last known good in a file for cold starts, failover, merge, filter, policies around a backend.
+//! - TLS.
+//! - Reconfiguration while it runs, and configuration from files.
+
+mod backend;
+mod belief;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod file;
+mod health;
+mod instance;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod keeper;
+mod listing;
+mod memory;
+pub mod metrics;
+mod set;
+mod static_list;
+mod station;
+mod watch;
+
+pub use async_trait::async_trait;
+pub use backend::Backend;
+pub use error::BackendError;
+pub use file::{File, FileConfig};
+pub use health::BackendHealth;
+pub use instance::{InstanceHealth, ServiceInstance, ServiceInstanceBuilder};
+pub use memory::Memory;
+pub use set::{InstanceSet, Standing};
+pub use static_list::StaticList;
+pub use watch::Watch;

@@ -1,0 +1,51 @@
+//! The tests of `rs-backends`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod auto_traits;
+mod file;
+mod instance;
+mod local;
+mod rubbish;
+
+use std::time::Duration;
+
+use rs_backends::{Backend, InstanceSet, ServiceInstance, Watch};
+
+/// An instance of this service and id.
+fn instance(service: &str, id: &str) -> ServiceInstance {
+    let instance = ServiceInstance::builder(service, "127.0.0.1", 8080).id(id);
+    instance.build().expect("it is right")
+}
+
+/// Waits until the watch tells of a set that is so.
+async fn until(watch: &mut Watch, what: &str, is_it: impl Fn(&InstanceSet) -> bool) -> InstanceSet {
+    let mut last = None;
+    let found = async {
+        while let Some(set) = watch.changed().await {
+            if is_it(&set) {
+                return set;
+            }
+            last = Some(set);
+        }
+        panic!("the watch ended before it told {what}");
+    };
+    let found = rs_testkit::within(what, Duration::from_secs(60), found).await;
+    found.unwrap_or_else(|error| panic!("{error}; last {last:?}"))
+}
+
+/// The ids of a set.
+fn ids(set: &InstanceSet) -> Vec<&str> {
+    set.instances()
+        .iter()
+        .map(|instance| instance.id())
+        .collect()
+}
+
+/// Whether it can be used without knowing what it is.
+fn erased(backend: impl Backend) -> Box<dyn Backend> {
+    Box::new(backend)
+}
