@@ -95,6 +95,8 @@ mod backend;
 mod belief;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "consul")]
+mod consul;
 mod error;
 mod file;
 mod health;
@@ -104,6 +106,10 @@ mod keeper;
 mod listing;
 mod memory;
 pub mod metrics;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod remote;
+#[cfg(feature = "consul")]
+mod secret;
 mod set;
 mod static_list;
 mod station;
@@ -111,6 +117,8 @@ mod watch;
 
 pub use async_trait::async_trait;
 pub use backend::Backend;
+#[cfg(feature = "consul")]
+pub use consul::{Consul, ConsulConfig};
 pub use error::BackendError;
 pub use file::{File, FileConfig};
 pub use health::BackendHealth;

@@ -62,6 +62,13 @@ pub(crate) trait Source: Send + 'static {
     async fn next(&mut self) -> Result<Answer, BackendError>;
 }
 
+#[async_trait]
+impl Source for Box<dyn Source> {
+    async fn next(&mut self) -> Result<Answer, BackendError> {
+        (**self).next().await
+    }
+}
+
 pub(crate) enum Answer {
     /// These are all.
     All(Vec<Arc<ServiceInstance>>),

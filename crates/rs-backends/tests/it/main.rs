@@ -6,12 +6,16 @@
 )]
 
 mod auto_traits;
+#[cfg(feature = "consul")]
+mod consul;
 mod file;
 mod instance;
 mod local;
 mod rubbish;
 
 use std::time::Duration;
+#[cfg(feature = "consul")]
+use std::time::Instant;
 
 use rs_backends::{Backend, InstanceSet, ServiceInstance, Watch};
 
@@ -22,7 +26,11 @@ fn instance(service: &str, id: &str) -> ServiceInstance {
 }
 
 /// Waits until the watch tells of a set that is so.
-async fn until(watch: &mut Watch, what: &str, is_it: impl Fn(&InstanceSet) -> bool) -> InstanceSet {
+async fn until(
+    watch: &mut Watch,
+    what: &str,
+    mut is_it: impl FnMut(&InstanceSet) -> bool,
+) -> InstanceSet {
     let mut last = None;
     let found = async {
         while let Some(set) = watch.changed().await {
@@ -48,4 +56,29 @@ fn ids(set: &InstanceSet) -> Vec<&str> {
 /// Whether it can be used without knowing what it is.
 fn erased(backend: impl Backend) -> Box<dyn Backend> {
     Box::new(backend)
+}
+
+/// The time, which no test can move for a real server.
+#[cfg(feature = "consul")]
+#[expect(clippy::disallowed_methods, reason = "real servers need real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Prints how long something took, many times over, and bounds it.
+#[cfg(feature = "consul")]
+fn figures(what: &str, times: &mut [Duration], p99: Duration) {
+    times.sort();
+    let at = |share: usize| times[(times.len() - 1) * share / 100];
+    println!(
+        "{what}: p50 {:?}, p99 {:?}, most {:?}",
+        at(50),
+        at(99),
+        at(100)
+    );
+    assert!(
+        at(99) <= p99,
+        "{what}: p99 {:?} is more than {p99:?}",
+        at(99)
+    );
 }
