@@ -8,7 +8,7 @@
 //! use rs_backends::{Backend, Memory, ServiceInstance};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let registry = Memory::new("registry"); // or Consul, Redis, a file: the rest stays as it is
+//! let registry = Memory::new("registry"); // or Consul or Redis: the rest stays as it is
 //! let mut payments = registry.watch("payments")?;
 //! assert!(payments.changed().await.is_some_and(|set| set.is_empty()));
 //!
@@ -36,6 +36,8 @@
 //! | [`Memory`] | | yes | being told | cannot be: it is the same process |
 //! | [`StaticList`] | | no | nothing changes | |
 //! | [`File`] | | no | looking every second | |
+//! | `Consul` | `consul` | yes | blocking queries | is critical when its time is over, and leaves after a minute more |
+//! | `Redis` | `redis` | yes | a stream, and looking every 5 s | leaves when its time is over |
 //!
 //! # What is believed
 //!
@@ -59,7 +61,7 @@
 //!
 //! A name or id has at most 255 bytes and no control characters; otherwise it may be anything, `../` and
 //! spaces too. An instance has at most 16 further ports, 32 tags and 32 entries of metadata.
-//! A file has at most 32 MiB. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
+//! A file has at most 32 MiB, an answer of Consul 64 MiB, a service in Redis 100,000 instances. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
 //! instances registered. What is larger is refused with an error that says so.
 //!
 //! # Metrics
@@ -106,6 +108,8 @@ mod keeper;
 mod listing;
 mod memory;
 pub mod metrics;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "consul", feature = "redis"))]
 mod remote;
 #[cfg(feature = "consul")]
@@ -124,6 +128,8 @@ pub use file::{File, FileConfig};
 pub use health::BackendHealth;
 pub use instance::{InstanceHealth, ServiceInstance, ServiceInstanceBuilder};
 pub use memory::Memory;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisConfig};
 pub use set::{InstanceSet, Standing};
 pub use static_list::StaticList;
 pub use watch::Watch;

@@ -167,8 +167,11 @@ fn in_span<F: Future>(
     use tracing::Instrument as _;
 
     // Collectors show `otel.name`; a span's own name must be known when it is compiled.
-    let name = tracing::field::display(format_args!("sdm.backend.{kind}.{operation}"));
-    work.instrument(tracing::info_span!("sdm.backend", otel.name = name))
+    let name = format!("sdm.backend.{kind}.{operation}");
+    work.instrument(tracing::info_span!(
+        "sdm.backend",
+        otel.name = name.as_str()
+    ))
 }
 
 #[cfg(not(feature = "tracing"))]

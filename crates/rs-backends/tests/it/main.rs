@@ -11,10 +11,12 @@ mod consul;
 mod file;
 mod instance;
 mod local;
+#[cfg(feature = "redis")]
+mod redis;
 mod rubbish;
 
 use std::time::Duration;
-#[cfg(feature = "consul")]
+#[cfg(any(feature = "consul", feature = "redis"))]
 use std::time::Instant;
 
 use rs_backends::{Backend, InstanceSet, ServiceInstance, Watch};
@@ -59,14 +61,14 @@ fn erased(backend: impl Backend) -> Box<dyn Backend> {
 }
 
 /// The time, which no test can move for a real server.
-#[cfg(feature = "consul")]
+#[cfg(any(feature = "consul", feature = "redis"))]
 #[expect(clippy::disallowed_methods, reason = "real servers need real time")]
 fn now() -> Instant {
     Instant::now()
 }
 
 /// Prints how long something took, many times over, and bounds it.
-#[cfg(feature = "consul")]
+#[cfg(any(feature = "consul", feature = "redis"))]
 fn figures(what: &str, times: &mut [Duration], p99: Duration) {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
