@@ -115,6 +115,23 @@ impl IntoWorkerResult for () {
     }
 }
 
+/// What a loop without end gives: the type has no name of its own yet.
+type Never = <fn() -> ! as Gives>::Given;
+
+trait Gives {
+    type Given;
+}
+
+impl<T> Gives for fn() -> T {
+    type Given = T;
+}
+
+impl IntoWorkerResult for Never {
+    fn into_result(self) -> WorkerResult {
+        self
+    }
+}
+
 impl<E: Into<WorkerError>> IntoWorkerResult for Result<(), E> {
     fn into_result(self) -> WorkerResult {
         self.map_err(Into::into)

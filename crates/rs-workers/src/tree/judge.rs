@@ -67,10 +67,7 @@ impl Tree {
         }
         group.restarts.push_back(now);
         let restarts = u32::try_from(group.restarts.len()).unwrap_or(u32::MAX);
-        (restarts > limit).then(|| {
-            group.restarts.clear();
-            (restarts, within)
-        })
+        (restarts > limit).then_some((restarts, within))
     }
 
     /// How long to wait before the next restart, if there is to be one.

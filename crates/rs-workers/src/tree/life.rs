@@ -128,6 +128,8 @@ impl Tree {
         self.set_timer(id, None);
         if let Some(group) = self.group_mut(id) {
             group.up_since = Some(now);
+            // As in OTP a group that is started knows nothing of what was before.
+            group.restarts.clear();
         }
         self.set_group_phase(id, GroupPhase::Up);
     }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod model;
+mod stopping;
+mod watching;
 mod order;
 mod supervision;
 mod support;

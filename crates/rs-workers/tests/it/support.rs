@@ -188,7 +188,8 @@ impl Puppet {
                     match order {
                         Some(Order::Return) => return Ok(()),
                         Some(Order::Fail) => return Err(WorkerError::from("told to")),
-                        Some(Order::Panic) => panic!("told to"),
+                        // Without a word on the terminal.
+                        Some(Order::Panic) => std::panic::resume_unwind(Box::new("told to")),
                         None => {}
                     }
                     if ctx.unless_stopped(pulled).await.is_none() {
