@@ -118,7 +118,9 @@ impl IntoWorkerResult for () {
 /// What a loop without end gives: the type has no name of its own yet.
 type Never = <fn() -> ! as Gives>::Given;
 
-trait Gives {
+#[doc(hidden)]
+#[expect(unnameable_types, reason = "only names what a function gives")]
+pub trait Gives {
     type Given;
 }
 

@@ -4,7 +4,11 @@ use crate::support::*;
 use rs_metrics::Surroundings;
 use rs_workers::{HowStopped, ManagerConfig, WorkerContext, WorkerManager, WorkerState, worker};
 use std::{
-    sync::{Arc, Barrier, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -88,13 +92,13 @@ async fn who_blocks_a_thread_is_named() {
     let bench = Bench::with(config);
     let (free, gate) = mpsc::channel::<()>();
     let gate = Arc::new(std::sync::Mutex::new(gate));
-    let barrier = Arc::new(Barrier::new(2));
-    let (held, door) = (Arc::clone(&gate), Arc::clone(&barrier));
+    let inside = Arc::new(AtomicU32::new(0));
+    let (held, counted) = (Arc::clone(&gate), Arc::clone(&inside));
     let digs = worker("digs", move |ctx: WorkerContext| {
-        let (gate, barrier) = (Arc::clone(&held), Arc::clone(&door));
+        let (gate, inside) = (Arc::clone(&held), Arc::clone(&counted));
         async move {
             let dug = ctx.spawn_blocking("digging a hole", move || {
-                barrier.wait();
+                inside.fetch_add(1, SeqCst);
                 let _ = gate.lock().unwrap().recv();
             });
             let _ = dug.await;
@@ -102,21 +106,21 @@ async fn who_blocks_a_thread_is_named() {
     });
     let (free_other, other_gate) = mpsc::channel::<()>();
     let other_gate = Arc::new(std::sync::Mutex::new(other_gate));
-    let other_door = Arc::clone(&barrier);
+    let counted = Arc::clone(&inside);
     let hogs = worker("hogs", move |ctx: WorkerContext| {
-        let (gate, barrier) = (Arc::clone(&other_gate), Arc::clone(&other_door));
+        let (gate, inside) = (Arc::clone(&other_gate), Arc::clone(&counted));
         async move {
             ctx.at("counting sheep");
             // In async code, where it should not be.
-            barrier.wait();
+            inside.fetch_add(1, SeqCst);
             let _ = gate.lock().unwrap().recv();
         }
     });
     bench.workers.register_with(digs, |it| it.with_grace(20 * MILLI)).unwrap();
     bench.workers.register_with(hogs, |it| it.with_grace(20 * MILLI)).unwrap();
     bench.workers.start_all().await.unwrap();
-    // Both hold their threads now.
-    tokio::task::yield_now().await;
+    let held = async || inside.load(SeqCst) == 2;
+    rs_testkit::wait_until("both hold their threads", 20 * SECOND, held).await.unwrap();
     let report = bench.workers.stop_all().await;
     let by = |name: &str| match &report.of(rs_core::Name::new(name)).unwrap().how {
         HowStopped::Blocked { by } => by.clone(),
