@@ -27,11 +27,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     workers.register(once("load", load))?;
     let upkeep = workers.group("upkeep", GroupConfig::one_for_one().after("load"))?;
-    upkeep.register(periodic("health", 5 * SECOND, check).with_jitter(SECOND).within(&registry))?;
+    upkeep.register(
+        periodic("health", 5 * SECOND, check)
+            .with_jitter(SECOND)
+            .within(&registry),
+    )?;
     upkeep.register(periodic("expiry", 30 * SECOND, expire).within(&registry))?;
     upkeep.register(queue("changes", changes, apply).with_lanes(4))?;
     let report = worker("report", report);
-    upkeep.register(leader_only(report, MemoryLease::new(), LeaderConfig::default()))?;
+    upkeep.register(leader_only(
+        report,
+        MemoryLease::new(),
+        LeaderConfig::default(),
+    ))?;
 
     workers.start_all().await?;
     for number in 0..100_u32 {
@@ -39,14 +47,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     tokio::time::sleep(60 * SECOND).await;
     for status in workers.statuses() {
-        println!("{:8} {:6} {} restarts", status.name, status.state, status.restarts);
+        println!(
+            "{:8} {:6} {} restarts",
+            status.name, status.state, status.restarts
+        );
     }
     assert_eq!(CHANGES.load(Relaxed), 100);
     assert!(CHECKS.load(Relaxed) >= 10);
     let health = workers.status("health").ok_or("it is gone")?;
     assert!(health.restarts >= 1, "it panicked once");
 
-    workers.pause("upkeep", Mandate::new("anna", "the registry is being moved").lasting(60 * SECOND))?;
+    workers.pause(
+        "upkeep",
+        Mandate::new("anna", "the registry is being moved").lasting(60 * SECOND),
+    )?;
     let paused = workers.status("expiry").ok_or("it is gone")?;
     assert_eq!(paused.state, WorkerState::Paused);
 

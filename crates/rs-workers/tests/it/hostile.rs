@@ -43,7 +43,9 @@ impl Worker for Rude {
 
     fn config(&self) -> rs_workers::WorkerConfig {
         self.may("config");
-        rs_workers::WorkerConfig::default().with_grace(SECOND).with_backoff(a_second())
+        rs_workers::WorkerConfig::default()
+            .with_grace(SECOND)
+            .with_backoff(a_second())
     }
 
     fn check(&self) -> Result<(), rs_core::ConfigError> {
@@ -79,7 +81,11 @@ async fn panics_anywhere_are_contained() {
         settle().await;
         bench.workers.stop_all().await;
         let status = bench.workers.status("rude").unwrap();
-        assert_eq!((status.state, status.last_end), (WorkerState::Off, Some(end)), "{place}");
+        assert_eq!(
+            (status.state, status.last_end),
+            (WorkerState::Off, Some(end)),
+            "{place}"
+        );
         bench.workers.remove("rude").await.unwrap();
         // A name that panicked is as free as any.
         bench.workers.register(Rude(place)).unwrap();
@@ -92,7 +98,10 @@ async fn there_may_be_so_many_and_no_more() {
     let bench = Bench::with(ManagerConfig::default().with_limit(2));
     bench.workers.register(quiet("a", &bench.log)).unwrap();
     bench.workers.register(quiet("b", &bench.log)).unwrap();
-    assert_eq!(bench.workers.register(quiet("c", &bench.log)), Err(ManagerError::Full(2)));
+    assert_eq!(
+        bench.workers.register(quiet("c", &bench.log)),
+        Err(ManagerError::Full(2))
+    );
     bench.workers.remove("a").await.unwrap();
     bench.workers.register(quiet("c", &bench.log)).unwrap();
 }
@@ -105,7 +114,9 @@ async fn cancelled_at_every_await() {
         let slow = Puppet::new("slow");
         slow.slow(SECOND);
         let (workers, name) = (&bench.workers, slow.name);
-        workers.register_with(slow.worker(), |it| it.with_backoff(at_once())).unwrap();
+        workers
+            .register_with(slow.worker(), |it| it.with_backoff(at_once()))
+            .unwrap();
         cut(workers.start_all(), polls).await;
         cut(workers.restart(name), polls).await;
         cut(workers.drain(name, SECOND), polls).await;
@@ -126,7 +137,8 @@ async fn cancelled_at_every_await() {
 async fn cut(future: impl Future, polls: u32) {
     let mut future = pin!(future);
     for _ in 0..polls {
-        let done = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await;
+        let done =
+            std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await;
         if done {
             return;
         }
@@ -153,11 +165,15 @@ async fn waits_of_a_context_may_be_cut() {
         std::future::pending::<()>().await;
     });
     let stuck = |it: rs_workers::WorkerConfig| {
-        it.stuck_after(MINUTE, rs_workers::WhenStuck::Report).with_grace(SECOND)
+        it.stuck_after(MINUTE, rs_workers::WhenStuck::Report)
+            .with_grace(SECOND)
     };
     bench.workers.register_with(cuts, stuck).unwrap();
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(3 * MINUTE).await;
     let status = bench.workers.status("cuts").unwrap();
-    assert_eq!((status.state, status.at.as_deref()), (WorkerState::Stuck, Some("the end")));
+    assert_eq!(
+        (status.state, status.at.as_deref()),
+        (WorkerState::Stuck, Some("the end"))
+    );
 }

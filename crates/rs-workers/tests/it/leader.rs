@@ -23,7 +23,11 @@ struct Wire {
 
 impl Wire {
     fn new(lease: &MemoryLease) -> Self {
-        Self { lease: lease.clone(), cut: Arc::default(), hangs: Arc::default() }
+        Self {
+            lease: lease.clone(),
+            cut: Arc::default(),
+            hangs: Arc::default(),
+        }
     }
 
     async fn pass(&self) -> Result<(), LeaseError> {
@@ -83,14 +87,25 @@ fn replica(name: &'static str, lease: &MemoryLease, led: &Led) -> Replica {
         async move {
             let _leading = led.leading.enter();
             led.doubled.fetch_or(led.leading.count() > 1, SeqCst);
-            led.epochs.lock().unwrap().push((name.to_owned(), ctx.epoch().unwrap().number()));
+            led.epochs
+                .lock()
+                .unwrap()
+                .push((name.to_owned(), ctx.epoch().unwrap().number()));
             ctx.stopped().await;
         }
     });
-    let config = LeaderConfig::default().with_lease(9 * SECOND).with_holder(name);
+    let config = LeaderConfig::default()
+        .with_lease(9 * SECOND)
+        .with_holder(name);
     let relay = leader_only(relay, wire.clone(), config);
-    workers.register_with(relay, |it| it.ready_within(SECOND)).unwrap();
-    Replica { workers, wire, around }
+    workers
+        .register_with(relay, |it| it.ready_within(SECOND))
+        .unwrap();
+    Replica {
+        workers,
+        wire,
+        around,
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +122,10 @@ async fn one_leads_and_the_next_follows_when_it_stops() {
     assert!(report.is_clean(), "{report}");
     // Given back, not left to run out.
     tokio::time::sleep(3100 * MILLI).await;
-    assert_eq!(led.epochs.lock().unwrap().last().unwrap(), &("b".to_owned(), 2));
+    assert_eq!(
+        led.epochs.lock().unwrap().last().unwrap(),
+        &("b".to_owned(), 2)
+    );
     assert!(!led.doubled.load(SeqCst));
 }
 
@@ -125,12 +143,24 @@ async fn who_is_cut_off_stops_before_another_leads() {
             false => a.wire.cut.store(true, SeqCst),
         }
         tokio::time::sleep(MINUTE).await;
-        assert_eq!(*led.epochs.lock().unwrap(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        assert_eq!(
+            *led.epochs.lock().unwrap(),
+            [("a".to_owned(), 1), ("b".to_owned(), 2)]
+        );
         assert!(!led.doubled.load(SeqCst), "never two at once");
-        let said: Vec<_> = a.around.recorder().recent(10).iter().map(|it| it.signal.to_string()).collect();
+        let said: Vec<_> = a
+            .around
+            .recorder()
+            .recent(10)
+            .iter()
+            .map(|it| it.signal.to_string())
+            .collect();
         assert_eq!(
             said,
-            ["worker relay: leads, epoch 1", "worker relay: no longer leads, epoch 1: the lease could not be renewed in time"],
+            [
+                "worker relay: leads, epoch 1",
+                "worker relay: no longer leads, epoch 1: the lease could not be renewed in time"
+            ],
         );
         // Back on the wire it waits like any other.
         a.wire.cut.store(false, SeqCst);
@@ -139,7 +169,10 @@ async fn who_is_cut_off_stops_before_another_leads() {
         assert_eq!(led.leading.count(), 1);
         b.workers.stop_all().await;
         tokio::time::sleep(10 * SECOND).await;
-        assert_eq!(led.epochs.lock().unwrap().last().unwrap(), &("a".to_owned(), 3));
+        assert_eq!(
+            led.epochs.lock().unwrap().last().unwrap(),
+            &("a".to_owned(), 3)
+        );
     }
 }
 
@@ -185,7 +218,10 @@ async fn a_leader_that_fails_or_panics_gives_its_lease_back() {
         let config = LeaderConfig::default().with_lease(MINUTE);
         let long = rs_core::Backoff::constant(MINUTE * 10);
         let dies = leader_only(dies, lease.clone(), config);
-        bench.workers.register_with(dies, |it| it.with_backoff(long)).unwrap();
+        bench
+            .workers
+            .register_with(dies, |it| it.with_backoff(long))
+            .unwrap();
         bench.workers.start_all().await.unwrap();
         tokio::time::sleep(500 * MILLI).await;
         assert!(lease.leader("dies").is_some());
@@ -197,7 +233,10 @@ async fn a_leader_that_fails_or_panics_gives_its_lease_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_memory_lease_keeps_the_contract() {
-    keeps_the_contract(&MemoryLease::new(), async |time| tokio::time::sleep(time).await).await;
+    keeps_the_contract(&MemoryLease::new(), async |time| {
+        tokio::time::sleep(time).await
+    })
+    .await;
 }
 
 /// What every lease has to do.
@@ -207,15 +246,29 @@ pub(crate) async fn keeps_the_contract(lease: &impl Lease, pass: impl AsyncFn(Du
     let first = lease.acquire(&a).await.unwrap().unwrap();
     assert_eq!(lease.acquire(&b).await.unwrap(), None);
     assert!(lease.renew(&a, first).await.unwrap());
-    assert!(!lease.renew(&b, first).await.unwrap(), "not somebody else's");
+    assert!(
+        !lease.renew(&b, first).await.unwrap(),
+        "not somebody else's"
+    );
     // Whoever did not hear the answer begins a new term.
     let second = lease.acquire(&a).await.unwrap().unwrap();
     assert!(second > first);
-    assert!(!lease.renew(&a, first).await.unwrap(), "the old term is over");
+    assert!(
+        !lease.renew(&a, first).await.unwrap(),
+        "the old term is over"
+    );
     lease.release(&a, first).await.unwrap();
-    assert_eq!(lease.acquire(&b).await.unwrap(), None, "an old term gives nothing back");
+    assert_eq!(
+        lease.acquire(&b).await.unwrap(),
+        None,
+        "an old term gives nothing back"
+    );
     lease.release(&b, second).await.unwrap();
-    assert_eq!(lease.acquire(&b).await.unwrap(), None, "nor does another holder");
+    assert_eq!(
+        lease.acquire(&b).await.unwrap(),
+        None,
+        "nor does another holder"
+    );
     lease.release(&a, second).await.unwrap();
     let third = lease.acquire(&b).await.unwrap().unwrap();
     assert!(third > second);

@@ -5,12 +5,12 @@
 mod hostile;
 mod leader;
 mod model;
+mod order;
 #[cfg(feature = "redis")]
 mod redis;
 mod shapes;
 mod stopping;
 mod stress;
-mod watching;
-mod order;
 mod supervision;
 mod support;
+mod watching;

@@ -5,8 +5,8 @@ mod otp;
 use crate::support::*;
 use otp::{Child, Otp, Spec};
 use proptest::prelude::*;
-use std::time::Duration;
 use rs_workers::{GroupConfig, Intensity, Restart, Strategy as Restarts, WorkerState};
+use std::time::Duration;
 
 /// The model counts time in these, in seconds: so long that nothing else takes any.
 const UNIT: u64 = 1000;
@@ -45,13 +45,15 @@ fn group(depth: u32) -> BoxedStrategy<Spec> {
     };
     let members = prop::collection::vec(member, 1..4);
     (strategy(), restart(), 0..4_u32, 1..20_u64, members)
-        .prop_map(|(strategy, restart, restarts, within, members)| Spec::Group {
-            strategy,
-            restart,
-            restarts,
-            within,
-            members,
-        })
+        .prop_map(
+            |(strategy, restart, restarts, within, members)| Spec::Group {
+                strategy,
+                restart,
+                restarts,
+                within,
+                members,
+            },
+        )
         .boxed()
 }
 
@@ -84,7 +86,13 @@ fn build(
                 children.push(Child::worker(puppets.len(), *restart));
                 puppets.push(puppet);
             }
-            Spec::Group { strategy, restart, restarts, within, members } => {
+            Spec::Group {
+                strategy,
+                restart,
+                restarts,
+                within,
+                members,
+            } => {
                 *groups += 1;
                 let name = rs_core::Name::new(&format!("g{groups}"));
                 let config = config_of(*strategy, *restarts, *within)
@@ -92,7 +100,9 @@ fn build(
                     .with_backoff(at_once());
                 let inner = to.group(name, config).unwrap();
                 let members = build(&inner, members, puppets, groups);
-                children.push(Child::group(*strategy, *restart, *restarts, *within, members));
+                children.push(Child::group(
+                    *strategy, *restart, *restarts, *within, members,
+                ));
             }
         }
     }
@@ -102,11 +112,21 @@ fn build(
 fn config_of(strategy: Restarts, restarts: u32, within: u64) -> GroupConfig {
     GroupConfig::default()
         .with_strategy(strategy)
-        .with_intensity(Intensity::of(restarts, Duration::from_secs(within * UNIT + UNIT / 2)))
+        .with_intensity(Intensity::of(
+            restarts,
+            Duration::from_secs(within * UNIT + UNIT / 2),
+        ))
 }
 
 async fn compare(spec: Spec, events: Vec<Event>, slow: bool) {
-    let Spec::Group { strategy, restarts, within, members, .. } = spec else {
+    let Spec::Group {
+        strategy,
+        restarts,
+        within,
+        members,
+        ..
+    } = spec
+    else {
         unreachable!("the root is a group");
     };
     let bench = Bench::with(root(config_of(strategy, restarts, within)));
@@ -158,14 +178,26 @@ async fn compare(spec: Spec, events: Vec<Event>, slow: bool) {
         rest().await;
         let ours: Vec<bool> = puppets.iter().map(Puppet::is_alive).collect();
         let starts: Vec<usize> = puppets.iter().map(Puppet::starts).collect();
-        assert_eq!(ours, otp.running(puppets.len()), "after step {step}, {event:?}");
-        assert_eq!(starts, otp.starts(puppets.len()), "starts after step {step}, {event:?}");
+        assert_eq!(
+            ours,
+            otp.running(puppets.len()),
+            "after step {step}, {event:?}"
+        );
+        assert_eq!(
+            starts,
+            otp.starts(puppets.len()),
+            "starts after step {step}, {event:?}"
+        );
         let gave_up = bench.workers.ended();
         let gave_up = tokio::time::timeout(MILLI / 1000, gave_up).await.is_ok();
         assert_eq!(gave_up, otp.gave_up, "after step {step}, {event:?}");
     }
     bench.workers.stop_all().await;
-    assert!(puppets.iter().all(|puppet| !puppet.is_alive() && puppet.most() <= 1));
+    assert!(
+        puppets
+            .iter()
+            .all(|puppet| !puppet.is_alive() && puppet.most() <= 1)
+    );
     let off = |status: rs_workers::WorkerStatus| status.state == WorkerState::Off;
     assert!(bench.workers.statuses().into_iter().all(off));
 }

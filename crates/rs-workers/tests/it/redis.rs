@@ -42,13 +42,26 @@ async fn epochs_grow_even_if_redis_forgets() {
     let first = lease.acquire(&claim).await.unwrap().unwrap();
     let mut raw = raw(&redis.url()).await;
     let _: () = redis::cmd("FLUSHALL").query_async(&mut raw).await.unwrap();
-    let grown = async || lease.acquire(&claim).await.unwrap().is_some_and(|epoch| epoch > first);
-    wait_until("an epoch that is larger", SOON, grown).await.unwrap();
+    let grown = async || {
+        lease
+            .acquire(&claim)
+            .await
+            .unwrap()
+            .is_some_and(|epoch| epoch > first)
+    };
+    wait_until("an epoch that is larger", SOON, grown)
+        .await
+        .unwrap();
     // A server that restarts is found again.
     redis.kill().await;
     assert!(lease.renew(&claim, first).await.is_err());
     redis.restart().await.unwrap();
-    let again = async || lease.acquire(&claim).await.is_ok_and(|epoch| epoch.is_some());
+    let again = async || {
+        lease
+            .acquire(&claim)
+            .await
+            .is_ok_and(|epoch| epoch.is_some())
+    };
     wait_until("it answers again", SOON, again).await.unwrap();
 }
 
@@ -69,14 +82,18 @@ async fn a_frozen_leader_is_replaced_and_fenced() {
     let mut asks = raw.clone();
     wait_until("a write of the frozen one is refused", SOON, async || {
         let mut asks = asks.clone();
-        asks.get::<_, u32>("refused").await.is_ok_and(|refused| refused > 0)
+        asks.get::<_, u32>("refused")
+            .await
+            .is_ok_and(|refused| refused > 0)
     })
     .await
     .unwrap();
     // Its ruly half has heard that it leads no more.
     wait_until("the frozen one knows", SOON, async || {
         let mut asks = asks.clone();
-        asks.get::<_, u32>("deposed").await.is_ok_and(|deposed| deposed == first)
+        asks.get::<_, u32>("deposed")
+            .await
+            .is_ok_and(|deposed| deposed == first)
     })
     .await
     .unwrap();
@@ -85,7 +102,10 @@ async fn a_frozen_leader_is_replaced_and_fenced() {
     assert!(epochs.is_sorted(), "{written:?}");
     for pair in written.windows(2) {
         let (before, after) = (parse(&pair[0]), parse(&pair[1]));
-        assert!(before.1 == after.1 || before.0 < after.0, "a new leader, a larger epoch: {pair:?}");
+        assert!(
+            before.1 == after.1 || before.0 < after.0,
+            "a new leader, a larger epoch: {pair:?}"
+        );
     }
     assert_eq!(parse(written.last().unwrap()).1, second);
 }
@@ -143,13 +163,18 @@ impl Drop for Replica {
 #[test]
 fn replica() {
     let Ok(url) = std::env::var(URL) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.unwrap().block_on(async {
         let workers = WorkerManager::new("replica", ManagerConfig::default()).unwrap();
         let lease = RedisLease::new(&url).unwrap().with_timeout(300 * MILLI);
         let config = LeaderConfig::default().with_lease(SECOND);
         let writer = worker("writer", move |ctx: WorkerContext| lead(ctx, url.clone()));
-        workers.register(leader_only(writer, lease, config)).unwrap();
+        workers
+            .register(leader_only(writer, lease, config))
+            .unwrap();
         workers.start_all().await.unwrap();
         // Until it is killed; and not for ever, should nobody do that.
         tokio::time::sleep(4 * SOON).await;
@@ -183,5 +208,9 @@ impl Drop for Deposed {
 }
 
 async fn write(to: &mut MultiplexedConnection, epoch: u64, id: u32) -> redis::RedisResult<u32> {
-    Script::new(FENCED).arg(epoch).arg(id).invoke_async(to).await
+    Script::new(FENCED)
+        .arg(epoch)
+        .arg(id)
+        .invoke_async(to)
+        .await
 }

@@ -41,14 +41,26 @@ async fn turns(late: Late, first_takes: u64) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn late_turns_are_skipped_caught_up_or_shifted() {
-    assert_eq!(turns(Late::Skip, 3).await, [10, 20, 30, 40, 50, 60, 70, 80, 90]);
+    assert_eq!(
+        turns(Late::Skip, 3).await,
+        [10, 20, 30, 40, 50, 60, 70, 80, 90]
+    );
     // 20, 30 and 40 have passed.
     assert_eq!(turns(Late::Skip, 35).await, [10, 50, 60, 70, 80, 90]);
-    assert_eq!(turns(Late::CatchUp(2), 35).await, [10, 45, 45, 50, 60, 70, 80, 90]);
-    assert_eq!(turns(Late::CatchUp(100), 35).await, [10, 45, 45, 45, 50, 60, 70, 80, 90]);
+    assert_eq!(
+        turns(Late::CatchUp(2), 35).await,
+        [10, 45, 45, 50, 60, 70, 80, 90]
+    );
+    assert_eq!(
+        turns(Late::CatchUp(100), 35).await,
+        [10, 45, 45, 45, 50, 60, 70, 80, 90]
+    );
     assert_eq!(turns(Late::Shift, 35).await, [10, 55, 65, 75, 85, 95][..5]);
     // At the very moment of a turn: that is not late.
-    assert_eq!(turns(Late::CatchUp(1), 10).await, [10, 20, 30, 40, 50, 60, 70, 80, 90]);
+    assert_eq!(
+        turns(Late::CatchUp(1), 10).await,
+        [10, 20, 30, 40, 50, 60, 70, 80, 90]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,17 +73,28 @@ async fn jitter_is_within_its_bounds_and_does_not_add_up() {
         kept.lock().unwrap().push(begun.elapsed());
         async {}
     });
-    bench.workers.register(ticks.with_jitter(4 * SECOND)).unwrap();
+    bench
+        .workers
+        .register(ticks.with_jitter(4 * SECOND))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(1000 * SECOND).await;
     let turns = turns.lock().unwrap();
     let late: Vec<u64> = turns
         .iter()
         .zip(1..)
-        .map(|(turn, number)| (*turn - number * 10 * SECOND).as_millis().try_into().unwrap())
+        .map(|(turn, number)| {
+            (*turn - number * 10 * SECOND)
+                .as_millis()
+                .try_into()
+                .unwrap()
+        })
         .collect();
     assert!(late.iter().all(|late| *late <= 4001), "{late:?}");
-    assert!(late.iter().max().unwrap() - late.iter().min().unwrap() > 3000, "{late:?}");
+    assert!(
+        late.iter().max().unwrap() - late.iter().min().unwrap() > 3000,
+        "{late:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,8 +118,15 @@ async fn a_turn_that_fails_is_counted_and_the_next_follows() {
     bench.workers.register(ticks).unwrap();
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(2500 * MILLI).await;
-    let runs = |outcome| metrics::RUNS.read(&bench.registry, "ticks", outcome).unwrap();
-    assert_eq!((runs(RunOutcome::Failed), runs(RunOutcome::Succeeded)), (2, 1));
+    let runs = |outcome| {
+        metrics::RUNS
+            .read(&bench.registry, "ticks", outcome)
+            .unwrap()
+    };
+    assert_eq!(
+        (runs(RunOutcome::Failed), runs(RunOutcome::Succeeded)),
+        (2, 1)
+    );
     assert_eq!(
         bench.said(),
         [
@@ -107,19 +137,28 @@ async fn a_turn_that_fails_is_counted_and_the_next_follows() {
     let status = bench.workers.status("ticks").unwrap();
     assert_eq!((status.state, status.restarts), (WorkerState::Ready, 0));
     assert_eq!(status.last_success, Some(500 * MILLI));
-    let age = metrics::LAST_SUCCESS.read(&bench.registry, "ticks", ()).unwrap();
+    let age = metrics::LAST_SUCCESS
+        .read(&bench.registry, "ticks", ())
+        .unwrap();
     assert!((age - 0.5).abs() < 0.01, "{age}");
-    let took = metrics::RUN_TIME.read(&bench.registry, "ticks", ()).unwrap();
+    let took = metrics::RUN_TIME
+        .read(&bench.registry, "ticks", ())
+        .unwrap();
     assert_eq!(took.count(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn too_many_failures_in_a_row_are_the_supervisors() {
     let bench = Bench::new();
-    let fails = periodic("fails", SECOND, |_: WorkerContext| async { Err(WorkerError::from("no")) });
+    let fails = periodic("fails", SECOND, |_: WorkerContext| async {
+        Err(WorkerError::from("no"))
+    });
     let once_a_minute = Backoff::constant(MINUTE).with_jitter(Jitter::None);
     let fails = fails.failing_after(3);
-    bench.workers.register_with(fails, |it| it.with_backoff(once_a_minute)).unwrap();
+    bench
+        .workers
+        .register_with(fails, |it| it.with_backoff(once_a_minute))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(10 * SECOND).await;
     let status = bench.workers.status("fails").unwrap();
@@ -134,9 +173,18 @@ async fn one_shots_try_again_and_are_done() {
     let counted = Arc::clone(&tries);
     let job = once("job", move |_: WorkerContext| {
         let tries = counted.fetch_add(1, SeqCst);
-        async move { if tries < 3 { Err(WorkerError::from("not yet")) } else { Ok(()) } }
+        async move {
+            if tries < 3 {
+                Err(WorkerError::from("not yet"))
+            } else {
+                Ok(())
+            }
+        }
     });
-    bench.workers.register(job.with_attempts(4, a_second())).unwrap();
+    bench
+        .workers
+        .register(job.with_attempts(4, a_second()))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     assert_eq!(tries.load(SeqCst), 4);
     settle().await;
@@ -161,13 +209,22 @@ async fn places_are_shared() {
                 tokio::time::sleep(700 * MILLI).await;
             }
         };
-        bench.workers.register(periodic(name, SECOND, turn).within(&places)).unwrap();
+        bench
+            .workers
+            .register(periodic(name, SECOND, turn).within(&places))
+            .unwrap();
     }
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(10_500 * MILLI).await;
     assert_eq!((most.load(SeqCst), places.taken()), (3, 3));
-    assert_eq!(metrics::PLACES_TAKEN.read(&bench.registry, "database", ()), Some(3.0));
-    assert_eq!(metrics::PLACES_WAITING.read(&bench.registry, "database", ()), Some(4.0));
+    assert_eq!(
+        metrics::PLACES_TAKEN.read(&bench.registry, "database", ()),
+        Some(3.0)
+    );
+    assert_eq!(
+        metrics::PLACES_WAITING.read(&bench.registry, "database", ()),
+        Some(4.0)
+    );
     let report = bench.workers.stop_all().await;
     assert!(report.is_clean(), "{report}");
     assert_eq!(places.taken(), 0);
@@ -190,7 +247,10 @@ async fn places_come_back_whatever_happens() {
         }
     };
     let picky = queue("picky", source, handle).within(&places);
-    bench.workers.register_with(picky, |it| it.with_backoff(a_second()).with_grace(SECOND)).unwrap();
+    bench
+        .workers
+        .register_with(picky, |it| it.with_backoff(a_second()).with_grace(SECOND))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     for item in [1, 0, 1, 2] {
         items.send(item).await.unwrap();
@@ -199,8 +259,17 @@ async fn places_come_back_whatever_happens() {
     assert_eq!(places.taken(), 1);
     bench.workers.stop_all().await;
     assert_eq!(places.taken(), 0);
-    let runs = |outcome| metrics::RUNS.read(&bench.registry, "picky", outcome).unwrap();
-    let all = [RunOutcome::Succeeded, RunOutcome::Failed, RunOutcome::Panicked, RunOutcome::Aborted];
+    let runs = |outcome| {
+        metrics::RUNS
+            .read(&bench.registry, "picky", outcome)
+            .unwrap()
+    };
+    let all = [
+        RunOutcome::Succeeded,
+        RunOutcome::Failed,
+        RunOutcome::Panicked,
+        RunOutcome::Aborted,
+    ];
     assert_eq!(all.map(runs), [0, 2, 1, 1]);
 }
 
@@ -215,7 +284,12 @@ async fn what_cannot_be_is_refused() {
     );
     let jitter = periodic("j", SECOND, |_: WorkerContext| async {}).with_jitter(MINUTE);
     assert!(refused(bench.workers.register(jitter)).contains("jitter: 1m is out of range"));
-    let lanes = queue("l", mpsc::channel::<()>(1).1, |(), _: WorkerContext| async {}).with_lanes(0);
+    let lanes = queue(
+        "l",
+        mpsc::channel::<()>(1).1,
+        |(), _: WorkerContext| async {},
+    )
+    .with_lanes(0);
     assert!(refused(bench.workers.register(lanes)).contains("lanes: 0 is out of range"));
     let attempts = once("a", |_: WorkerContext| async {}).with_attempts(0, a_second());
     assert!(refused(bench.workers.register(attempts)).contains("attempts: 0 is out of range"));

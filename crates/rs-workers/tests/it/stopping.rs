@@ -19,15 +19,26 @@ async fn who_does_not_obey_is_aborted_and_named() {
         ctx.at("listening to music");
         std::future::pending::<()>().await;
     });
-    bench.workers.register_with(deaf, |it| it.with_grace(5 * SECOND)).unwrap();
+    bench
+        .workers
+        .register_with(deaf, |it| it.with_grace(5 * SECOND))
+        .unwrap();
     bench.workers.register(quiet("good", &bench.log)).unwrap();
     bench.workers.start_all().await.unwrap();
     settle().await;
     let report = bench.workers.stop_all().await;
     assert!(!report.is_clean());
     let deaf = report.of("deaf").unwrap();
-    assert_eq!(deaf.how, HowStopped::Aborted { at: Some("listening to music".into()) });
-    assert_eq!((deaf.took, report.of("good").unwrap().took), (5 * SECOND, Duration::ZERO));
+    assert_eq!(
+        deaf.how,
+        HowStopped::Aborted {
+            at: Some("listening to music".into())
+        }
+    );
+    assert_eq!(
+        (deaf.took, report.of("good").unwrap().took),
+        (5 * SECOND, Duration::ZERO)
+    );
     assert_eq!(
         report.to_string(),
         "stopped 2 workers in 5s: 1 returned, 1 aborted\n  \
@@ -41,12 +52,19 @@ async fn each_has_its_own_grace_and_all_at_once() {
     let bench = Bench::new();
     for (name, grace) in [("a", 1), ("b", 7), ("c", 3)] {
         let deaf = worker(name, |_: WorkerContext| std::future::pending::<()>());
-        bench.workers.register_with(deaf, |it| it.with_grace(grace * SECOND)).unwrap();
+        bench
+            .workers
+            .register_with(deaf, |it| it.with_grace(grace * SECOND))
+            .unwrap();
     }
     bench.workers.start_all().await.unwrap();
     let report = bench.workers.stop_all().await;
     assert_eq!(report.took, 7 * SECOND);
-    let took: Vec<_> = report.workers.iter().map(|one| one.took.as_secs()).collect();
+    let took: Vec<_> = report
+        .workers
+        .iter()
+        .map(|one| one.took.as_secs())
+        .collect();
     assert_eq!(took, [1, 7, 3]);
 }
 
@@ -54,7 +72,10 @@ async fn each_has_its_own_grace_and_all_at_once() {
 async fn a_second_stop_is_now() {
     let bench = Bench::new();
     let deaf = worker("deaf", |_: WorkerContext| std::future::pending::<()>());
-    bench.workers.register_with(deaf, |it| it.with_grace(60 * SECOND)).unwrap();
+    bench
+        .workers
+        .register_with(deaf, |it| it.with_grace(60 * SECOND))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     let workers = bench.workers.clone();
     let first = tokio::spawn(async move { workers.stop_all().await });
@@ -68,21 +89,41 @@ async fn a_second_stop_is_now() {
 async fn a_stop_that_is_no_longer_waited_for_goes_on() {
     let bench = Bench::new();
     let deaf = worker("deaf", |_: WorkerContext| std::future::pending::<()>());
-    bench.workers.register_with(deaf, |it| it.with_grace(3 * SECOND)).unwrap();
+    bench
+        .workers
+        .register_with(deaf, |it| it.with_grace(3 * SECOND))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
-    assert!(tokio::time::timeout(SECOND, bench.workers.stop_all()).await.is_err());
+    assert!(
+        tokio::time::timeout(SECOND, bench.workers.stop_all())
+            .await
+            .is_err()
+    );
     tokio::time::sleep(3 * SECOND).await;
-    assert_eq!(bench.workers.status("deaf").unwrap().state, WorkerState::Off);
+    assert_eq!(
+        bench.workers.status("deaf").unwrap().state,
+        WorkerState::Off
+    );
     // Likewise a start.
     let slow = worker("slow", |ctx: WorkerContext| async move {
         tokio::time::sleep(5 * SECOND).await;
         ctx.ready();
         ctx.stopped().await;
     });
-    bench.workers.register_with(slow, |it| it.ready_within(MINUTE)).unwrap();
-    assert!(tokio::time::timeout(SECOND, bench.workers.start("slow")).await.is_err());
+    bench
+        .workers
+        .register_with(slow, |it| it.ready_within(MINUTE))
+        .unwrap();
+    assert!(
+        tokio::time::timeout(SECOND, bench.workers.start("slow"))
+            .await
+            .is_err()
+    );
     tokio::time::sleep(5 * SECOND).await;
-    assert_eq!(bench.workers.status("slow").unwrap().state, WorkerState::Ready);
+    assert_eq!(
+        bench.workers.status("slow").unwrap().state,
+        WorkerState::Ready
+    );
 }
 
 /// Real threads: what blocks one is named, and is not started a second time.
@@ -116,20 +157,40 @@ async fn who_blocks_a_thread_is_named() {
             let _ = gate.lock().unwrap().recv();
         }
     });
-    bench.workers.register_with(digs, |it| it.with_grace(20 * MILLI)).unwrap();
-    bench.workers.register_with(hogs, |it| it.with_grace(20 * MILLI)).unwrap();
+    bench
+        .workers
+        .register_with(digs, |it| it.with_grace(20 * MILLI))
+        .unwrap();
+    bench
+        .workers
+        .register_with(hogs, |it| it.with_grace(20 * MILLI))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     let held = async || inside.load(SeqCst) == 2;
-    rs_testkit::wait_until("both hold their threads", 20 * SECOND, held).await.unwrap();
+    rs_testkit::wait_until("both hold their threads", 20 * SECOND, held)
+        .await
+        .unwrap();
     let report = bench.workers.stop_all().await;
     let by = |name: &str| match &report.of(rs_core::Name::new(name)).unwrap().how {
         HowStopped::Blocked { by } => by.clone(),
         other => panic!("{name} {other}"),
     };
-    assert!(by("digs").starts_with("in spawn_blocking `digging a hole` for "), "{report}");
-    assert!(by("hogs").starts_with("holds its executor thread for "), "{report}");
-    assert!(by("hogs").ends_with(", last at `counting sheep`"), "{report}");
-    assert_eq!(bench.workers.status("digs").unwrap().state, WorkerState::Lost);
+    assert!(
+        by("digs").starts_with("in spawn_blocking `digging a hole` for "),
+        "{report}"
+    );
+    assert!(
+        by("hogs").starts_with("holds its executor thread for "),
+        "{report}"
+    );
+    assert!(
+        by("hogs").ends_with(", last at `counting sheep`"),
+        "{report}"
+    );
+    assert_eq!(
+        bench.workers.status("digs").unwrap().state,
+        WorkerState::Lost
+    );
     // Nobody starts a second one, and nobody takes it away.
     assert!(bench.workers.remove("digs").await.is_err());
     let runs = bench.workers.runs();
@@ -139,7 +200,9 @@ async fn who_blocks_a_thread_is_named() {
     // When it lets go, what was ordered meanwhile happens.
     drop((free, free_other));
     let back = async || bench.workers.runs() > runs;
-    rs_testkit::wait_until("it is started again", 10 * SECOND, back).await.unwrap();
+    rs_testkit::wait_until("it is started again", 10 * SECOND, back)
+        .await
+        .unwrap();
     bench.workers.stop_all().await;
 }
 
@@ -154,7 +217,11 @@ async fn nothing_is_left_running() {
     }
     bench.workers.start_all().await.unwrap();
     settle().await;
-    assert_eq!(metrics.num_alive_tasks(), before + 101, "a task for each, and one for the time");
+    assert_eq!(
+        metrics.num_alive_tasks(),
+        before + 101,
+        "a task for each, and one for the time"
+    );
     bench.workers.stop_all().await;
     settle().await;
     assert_eq!(metrics.num_alive_tasks(), before);
@@ -170,7 +237,10 @@ async fn nothing_is_left_running() {
 fn a_runtime_that_goes_away_takes_all_along() {
     let (config, alive) = (ManagerConfig::default(), Alive::default());
     let workers = WorkerManager::within(&Surroundings::apart(), "m", config).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     for name in ["a", "b"] {
         let alive = alive.clone();
         let lives = worker(name, move |ctx: WorkerContext| {
@@ -180,7 +250,9 @@ fn a_runtime_that_goes_away_takes_all_along() {
                 drop(guard);
             }
         });
-        workers.register_with(lives, |it| it.with_backoff(at_once())).unwrap();
+        workers
+            .register_with(lives, |it| it.with_backoff(at_once()))
+            .unwrap();
     }
     runtime.block_on(workers.start_all()).unwrap();
     drop(runtime);
@@ -196,5 +268,8 @@ fn without_a_runtime_nothing_starts() {
     let mut start = std::pin::pin!(workers.start_all());
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     let polled = std::future::Future::poll(start.as_mut(), &mut cx);
-    assert!(matches!(polled, std::task::Poll::Ready(Err(rs_workers::ManagerError::NoRuntime))));
+    assert!(matches!(
+        polled,
+        std::task::Poll::Ready(Err(rs_workers::ManagerError::NoRuntime))
+    ));
 }

@@ -22,10 +22,17 @@ async fn hours(seed: u64) {
     let bearing = |group: GroupConfig| group.with_intensity(intensity(1_000_000, MINUTE));
     let bench = Bench::with(root(bearing(GroupConfig::default())));
     let mut puppets = Vec::new();
-    let strategies = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne];
+    let strategies = [
+        Strategy::OneForOne,
+        Strategy::OneForAll,
+        Strategy::RestForOne,
+    ];
     for (number, strategy) in (0..6).zip(strategies.into_iter().cycle()) {
         let config = bearing(GroupConfig::default().with_strategy(strategy));
-        let group = bench.workers.group(Name::new(&format!("g{number}")), config).unwrap();
+        let group = bench
+            .workers
+            .group(Name::new(&format!("g{number}")), config)
+            .unwrap();
         for member in 0..6 {
             let puppet = Puppet::new(Name::new(&format!("g{number}w{member}")));
             puppet.slow(MILLI * dice.u32(0..3000));

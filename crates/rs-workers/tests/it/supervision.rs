@@ -24,7 +24,10 @@ async fn returning_failing_and_panicking_are_three_things() {
             let bench = Bench::new();
             let puppet = Puppet::new("p");
             let config = |it: WorkerConfig| it.with_restart(restart).with_backoff(a_second());
-            bench.workers.register_with(puppet.worker(), config).unwrap();
+            bench
+                .workers
+                .register_with(puppet.worker(), config)
+                .unwrap();
             bench.workers.start_all().await.unwrap();
             settle().await;
             puppet.pull(order);
@@ -54,12 +57,17 @@ async fn a_panic_is_reported_with_what_it_said_and_where_it_was() {
             std::panic::resume_unwind(Box::new("no such page"));
         }
     });
-    bench.workers.register_with(fragile, |it| it.with_backoff(a_second())).unwrap();
+    bench
+        .workers
+        .register_with(fragile, |it| it.with_backoff(a_second()))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(3500 * MILLI).await;
     assert_eq!(
         bench.said(),
-        ["worker fragile: panicked (1 in a row), starts again in 1s: no such page; last at `writing page 7`, 3s before"],
+        [
+            "worker fragile: panicked (1 in a row), starts again in 1s: no such page; last at `writing page 7`, 3s before"
+        ],
     );
 }
 
@@ -81,7 +89,10 @@ async fn an_error_is_reported_with_its_causes() {
     let fails = worker("prices", |_: WorkerContext| async {
         Err(Outer(std::io::Error::other("the disk is on fire")))
     });
-    bench.workers.register_with(fails, |it| it.with_restart(Restart::Temporary)).unwrap();
+    bench
+        .workers
+        .register_with(fails, |it| it.with_restart(Restart::Temporary))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     settle().await;
     assert_eq!(
@@ -95,7 +106,10 @@ async fn waits_grow_and_begin_anew_with_health() {
     let bench = Bench::new();
     let starts = Arc::new(Mutex::new(Vec::new()));
     let begun = Instant::now();
-    let (kept, lives) = (Arc::clone(&starts), Arc::new(Mutex::new(vec![100, 0, 0, 0])));
+    let (kept, lives) = (
+        Arc::clone(&starts),
+        Arc::new(Mutex::new(vec![100, 0, 0, 0])),
+    );
     let dies = worker("dies", move |ctx: WorkerContext| {
         let (starts, lives) = (Arc::clone(&kept), Arc::clone(&lives));
         async move {
@@ -115,7 +129,10 @@ async fn waits_grow_and_begin_anew_with_health() {
         }
     });
     let backoff = Backoff::exponential(SECOND).with_jitter(Jitter::None);
-    bench.workers.register_with(dies, |it| it.with_backoff(backoff).healthy_after(MINUTE)).unwrap();
+    bench
+        .workers
+        .register_with(dies, |it| it.with_backoff(backoff).healthy_after(MINUTE))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(300 * SECOND).await;
     // 1, 2, 4 s between the first; then a life of 100 s, and the shortest wait again.
@@ -128,7 +145,10 @@ async fn one_for_all_waits_until_all_are_down() {
     let (slow, fails) = (Puppet::new("slow"), Puppet::new("fails"));
     slow.slow(5 * SECOND);
     for puppet in [&slow, &fails] {
-        bench.workers.register_with(puppet.worker(), |it| it.with_backoff(a_second())).unwrap();
+        bench
+            .workers
+            .register_with(puppet.worker(), |it| it.with_backoff(a_second()))
+            .unwrap();
     }
     bench.workers.start_all().await.unwrap();
     settle().await;
@@ -144,13 +164,16 @@ async fn one_for_all_waits_until_all_are_down() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_that_gives_up_fails_in_turn_and_the_root_says_why() {
-    let bench = Bench::with(root(GroupConfig::one_for_one().with_intensity(intensity(1, MINUTE))));
+    let bench = Bench::with(root(
+        GroupConfig::one_for_one().with_intensity(intensity(1, MINUTE)),
+    ));
     let config = GroupConfig::one_for_one()
         .with_intensity(intensity(2, MINUTE))
         .with_backoff(a_second());
     let mail = bench.workers.group("mail", config).unwrap();
     let (broken, other) = (Puppet::new("broken"), Puppet::new("other"));
-    mail.register_with(broken.worker(), |it| it.with_backoff(at_once())).unwrap();
+    mail.register_with(broken.worker(), |it| it.with_backoff(at_once()))
+        .unwrap();
     bench.workers.register(other.worker()).unwrap();
     bench.workers.start_all().await.unwrap();
     settle().await;
@@ -159,7 +182,9 @@ async fn a_group_that_gives_up_fails_in_turn_and_the_root_says_why() {
         settle().await;
     }
     assert!(!broken.is_alive(), "the group has given up");
-    assert!(bench.heard("worker mail: gives up: 3 restarts within 1m: the last of `broken`, which failed: told to"));
+    assert!(bench.heard(
+        "worker mail: gives up: 3 restarts within 1m: the last of `broken`, which failed: told to"
+    ));
     tokio::time::sleep(2 * SECOND).await;
     assert!(broken.is_alive(), "its group restarted it");
     assert!(bench.heard("worker mail: gave up on its members (1 in a row), starts again in 1s"));
@@ -190,21 +215,27 @@ async fn a_storm_of_restarts_is_spread_and_counted_exactly() {
         let begun = Instant::now();
         for number in 0..MANY {
             let starts = Arc::clone(&starts);
-            let fails = worker(rs_core::Name::new(&format!("w{number}")), move |ctx: WorkerContext| {
-                let starts = Arc::clone(&starts);
-                async move {
-                    let first = begun.elapsed() < SECOND;
-                    if first {
-                        tokio::time::sleep_until(begun + SECOND).await;
-                        return Err(WorkerError::from("the database is away"));
+            let fails = worker(
+                rs_core::Name::new(&format!("w{number}")),
+                move |ctx: WorkerContext| {
+                    let starts = Arc::clone(&starts);
+                    async move {
+                        let first = begun.elapsed() < SECOND;
+                        if first {
+                            tokio::time::sleep_until(begun + SECOND).await;
+                            return Err(WorkerError::from("the database is away"));
+                        }
+                        starts.lock().unwrap().push(begun.elapsed());
+                        ctx.stopped().await;
+                        Ok(())
                     }
-                    starts.lock().unwrap().push(begun.elapsed());
-                    ctx.stopped().await;
-                    Ok(())
-                }
-            });
+                },
+            );
             let backoff = Backoff::constant(10 * SECOND);
-            bench.workers.register_with(fails, |it| it.with_backoff(backoff)).unwrap();
+            bench
+                .workers
+                .register_with(fails, |it| it.with_backoff(backoff))
+                .unwrap();
         }
         bench.workers.start_all().await.unwrap();
         tokio::time::sleep(20 * SECOND).await;
@@ -222,7 +253,10 @@ async fn a_storm_of_restarts_is_spread_and_counted_exactly() {
             tenths[usize::try_from(tenth).unwrap().min(9)] += 1;
         }
         println!("restarts of {MANY} in each second: {tenths:?}");
-        assert!(tenths.iter().all(|count| (60..=150).contains(count)), "{tenths:?}");
+        assert!(
+            tenths.iter().all(|count| (60..=150).contains(count)),
+            "{tenths:?}"
+        );
         assert_eq!(bench.workers.runs(), 2 * u64::from(MANY));
     }
 }
@@ -232,7 +266,10 @@ async fn who_was_stopped_by_order_does_not_come_back_with_the_others() {
     let bench = Bench::with(root(GroupConfig::one_for_all()));
     let (a, b, c) = (Puppet::new("a"), Puppet::new("b"), Puppet::new("c"));
     for puppet in [&a, &b, &c] {
-        bench.workers.register_with(puppet.worker(), |it| it.with_backoff(at_once())).unwrap();
+        bench
+            .workers
+            .register_with(puppet.worker(), |it| it.with_backoff(at_once()))
+            .unwrap();
     }
     bench.workers.start_all().await.unwrap();
     settle().await;
@@ -267,7 +304,10 @@ async fn the_waits_may_come_to_an_end() {
     let bench = Bench::new();
     let puppet = Puppet::new("p");
     let thrice = Backoff::own(|| [SECOND; 3].into_iter());
-    bench.workers.register_with(puppet.worker(), |it| it.with_backoff(thrice)).unwrap();
+    bench
+        .workers
+        .register_with(puppet.worker(), |it| it.with_backoff(thrice))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     for _ in 0..4 {
         settle().await;
@@ -298,7 +338,10 @@ async fn a_spawned_task_belongs_to_its_run() {
             Err::<(), _>(WorkerError::from("tired"))
         }
     });
-    bench.workers.register_with(parent, |it| it.with_backoff(a_second())).unwrap();
+    bench
+        .workers
+        .register_with(parent, |it| it.with_backoff(a_second()))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(500 * MILLI).await;
     assert_eq!(alive.count(), 10);

@@ -26,13 +26,19 @@ async fn who_is_silent_for_too_long_is_stuck() {
             }
         }
     });
-    bench.workers.register_with(slow, |it| it.stuck_after(5 * SECOND, WhenStuck::Report)).unwrap();
+    bench
+        .workers
+        .register_with(slow, |it| it.stuck_after(5 * SECOND, WhenStuck::Report))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     for _ in 0..5 {
         tokio::time::sleep(4 * SECOND).await;
         beats.send(()).unwrap();
     }
-    assert_eq!(bench.workers.status("slow").unwrap().state, WorkerState::Ready);
+    assert_eq!(
+        bench.workers.status("slow").unwrap().state,
+        WorkerState::Ready
+    );
     assert!(bench.said().is_empty(), "{:?}", bench.said());
     tokio::time::sleep(6 * SECOND).await;
     let status = bench.workers.status("slow").unwrap();
@@ -59,7 +65,9 @@ async fn who_is_stuck_may_be_restarted() {
         std::future::pending::<()>()
     });
     let config = |it: rs_workers::WorkerConfig| {
-        it.stuck_after(5 * SECOND, WhenStuck::Restart).with_grace(SECOND).with_backoff(a_second())
+        it.stuck_after(5 * SECOND, WhenStuck::Restart)
+            .with_grace(SECOND)
+            .with_backoff(a_second())
     };
     bench.workers.register_with(hangs, config).unwrap();
     bench.workers.start_all().await.unwrap();
@@ -79,7 +87,10 @@ async fn waiting_for_work_is_no_sign_of_death() {
     bench.workers.register_with(idle, stuck).unwrap();
     let rare = periodic("rare", 60 * MINUTE, |_: WorkerContext| async {});
     bench.workers.register_with(rare, stuck).unwrap();
-    bench.workers.register_with(quiet("waits", &bench.log), |it| it).unwrap();
+    bench
+        .workers
+        .register_with(quiet("waits", &bench.log), |it| it)
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(10 * MINUTE).await;
     assert!(bench.said().is_empty(), "{:?}", bench.said());
@@ -104,8 +115,17 @@ async fn who_hogs_its_thread_is_noticed() {
     workers.register(hogs).unwrap();
     workers.start_all().await.unwrap();
     settle().await;
-    let said: Vec<_> = around.recorder().recent(10).iter().map(|it| it.signal.to_string()).collect();
-    assert_eq!(said, ["worker hogs: held its thread for 300ms"], "once for a run");
+    let said: Vec<_> = around
+        .recorder()
+        .recent(10)
+        .iter()
+        .map(|it| it.signal.to_string())
+        .collect();
+    assert_eq!(
+        said,
+        ["worker hogs: held its thread for 300ms"],
+        "once for a run"
+    );
 }
 
 /// One that never gives its thread back is noticed by another thread, while it does.
@@ -120,10 +140,15 @@ async fn who_never_gives_its_thread_back_is_noticed_meanwhile() {
             let _ = gate.lock().unwrap().recv();
         }
     });
-    bench.workers.register_with(hogs, |it| it.hogs_after(10 * MILLI)).unwrap();
+    bench
+        .workers
+        .register_with(hogs, |it| it.hogs_after(10 * MILLI))
+        .unwrap();
     bench.workers.start_all().await.unwrap();
     let heard = async || bench.heard("worker hogs: held its thread for");
-    rs_testkit::wait_until("it is noticed", 20 * SECOND, heard).await.unwrap();
+    rs_testkit::wait_until("it is noticed", 20 * SECOND, heard)
+        .await
+        .unwrap();
     drop(free);
 }
 
@@ -140,11 +165,17 @@ async fn paused_by_somebody_for_a_reason_and_for_a_time() {
     bench.workers.start_all().await.unwrap();
     tokio::time::sleep(3500 * MILLI).await;
     assert_eq!(turns.load(SeqCst), 3);
-    bench.workers.pause("ticks", anna().lasting(10 * SECOND)).unwrap();
+    bench
+        .workers
+        .pause("ticks", anna().lasting(10 * SECOND))
+        .unwrap();
     tokio::time::sleep(5 * SECOND).await;
     assert_eq!(turns.load(SeqCst), 3);
     let status = bench.workers.status("ticks").unwrap();
-    assert_eq!((status.state, status.paused), (WorkerState::Paused, Some(anna().lasting(10 * SECOND))));
+    assert_eq!(
+        (status.state, status.paused),
+        (WorkerState::Paused, Some(anna().lasting(10 * SECOND)))
+    );
     tokio::time::sleep(10 * SECOND).await;
     assert!(turns.load(SeqCst) > 3, "the pause ran out");
     assert!(bench.heard("worker ticks: pauses, by anna (a drill) for 10s"));
@@ -198,7 +229,9 @@ async fn draining_finishes_what_is_there() {
 async fn a_drain_has_its_limit() {
     let bench = Bench::new();
     let (items, source) = mpsc::channel(100);
-    let mails = queue("mails", source, |_: u32, _: WorkerContext| tokio::time::sleep(SECOND));
+    let mails = queue("mails", source, |_: u32, _: WorkerContext| {
+        tokio::time::sleep(SECOND)
+    });
     bench.workers.register(mails).unwrap();
     bench.workers.start_all().await.unwrap();
     for item in 0..100 {
@@ -222,8 +255,21 @@ async fn the_directory_shows_and_steers() {
     bench.workers.register(rare).unwrap();
     bench.workers.start_all().await.unwrap();
     settle().await;
-    let tell = |action: &str| bench.directory.control("worker", "rare", &Action::new(action), &anna());
-    let state = || bench.directory.find("worker", "rare").unwrap().snapshot().get("state").unwrap().to_string();
+    let tell = |action: &str| {
+        bench
+            .directory
+            .control("worker", "rare", &Action::new(action), &anna())
+    };
+    let state = || {
+        bench
+            .directory
+            .find("worker", "rare")
+            .unwrap()
+            .snapshot()
+            .get("state")
+            .unwrap()
+            .to_string()
+    };
     assert_eq!(state(), "ready");
     tell("run_now").unwrap();
     settle().await;
@@ -247,5 +293,8 @@ async fn the_directory_shows_and_steers() {
     assert_eq!(state(), "ready");
     assert!(matches!(tell("explode"), Err(ControlError::Unknown(_))));
     let manager = bench.directory.find("worker_manager", "bench").unwrap();
-    assert_eq!(manager.snapshot().get("states").unwrap().to_string(), "{ready: 1}");
+    assert_eq!(
+        manager.snapshot().get("states").unwrap().to_string(),
+        "{ready: 1}"
+    );
 }

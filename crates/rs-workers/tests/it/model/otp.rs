@@ -170,7 +170,10 @@ impl Supervisor {
             Strategy::OneForAll => 0,
             Strategy::RestForOne => place,
         };
-        self.children[from..].iter_mut().rev().for_each(Child::terminate);
+        self.children[from..]
+            .iter_mut()
+            .rev()
+            .for_each(Child::terminate);
         self.children[from..].iter_mut().for_each(Child::start);
         Verdict::Stays
     }
@@ -198,10 +201,13 @@ impl Supervisor {
 
     /// Whether every supervisor above this worker runs.
     fn is_up(&self, whom: usize) -> bool {
-        self.children.iter().filter(|child| child.holds(whom)).all(|child| match &child.what {
-            What::Worker { .. } => true,
-            What::Group(group) => child.runs && group.is_up(whom),
-        })
+        self.children
+            .iter()
+            .filter(|child| child.holds(whom))
+            .all(|child| match &child.what {
+                What::Worker { .. } => true,
+                What::Group(group) => child.runs && group.is_up(whom),
+            })
     }
 
     fn each(&self, see: &mut impl FnMut(usize, bool, usize)) {
