@@ -10,6 +10,8 @@ mod peers;
 mod queue;
 #[path = "policies/rate_limit.rs"]
 mod rate_limit;
+#[path = "policies/traced.rs"]
+mod traced;
 
 use std::{
     error::Error,
@@ -49,6 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     rate_limit::run(&mut bench)?;
     adaptive::run(&mut bench)?;
     hedge::run(&mut bench)?;
+    traced::run(&mut bench)?;
     let waits = queue::waits(&bench)?;
     bench.finish();
     print!("{waits}");

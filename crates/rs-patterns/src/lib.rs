@@ -10,7 +10,7 @@
 //! | [`attributes`] | `rs-attributes` | `attributes` | policies as attributes of functions: `#[retry]`, `#[circuit_breaker]` |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
-//! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
+//! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-streams`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
 //! | [`workers`] | `rs-workers` | `workers`, `workers-cron`, `workers-redis`, `workers-signal` | background work that is supervised and stops cleanly |
 //!
 //! `full` switches everything on; `serde` lets configuration be read and snapshots be written.

@@ -8,8 +8,8 @@ use std::{
 };
 
 use rs_core::{
-    ConfigError, FaultKind, Inspect, Measure, Name, Rate, Severity, Share, SignalKind, Striped,
-    Unit, Value, config,
+    ConfigError, FaultKind, Health, Inspect, Measure, Name, Rate, Severity, Share, SignalKind,
+    Striped, Unit, Value, config,
 };
 use rs_metrics::{
     Observed, Surroundings,
@@ -190,13 +190,14 @@ impl Budget {
             exhausted: AtomicU64::new(0),
             observed: OnceLock::new(),
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::budget(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -233,6 +234,11 @@ impl Budget {
     #[must_use]
     pub fn withdraw(&self, kind: FaultKind) -> bool {
         self.0.withdraw(kind)
+    }
+
+    /// Whether both are handles of one budget.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// How many tokens there are.
@@ -417,22 +423,31 @@ fn slice_of(age: Duration) -> u64 {
     (age.as_millis() / Window::SLICE.as_millis()) as u64
 }
 
-impl metrics::BudgetNumbers for Inner {
-    fn balance(&self) -> f64 {
-        Self::balance(self)
-    }
-
-    fn withdrawn(&self) -> u64 {
-        self.withdrawn.load(Ordering::Relaxed)
-    }
-
-    fn exhausted(&self) -> u64 {
-        self.exhausted.load(Ordering::Relaxed)
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 3] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::BUDGET_BALANCE, of, |of, ()| of.balance()),
+            home.observe(&metrics::BUDGET_WITHDRAWN, of, |of, ()| {
+                of.withdrawn.load(Ordering::Relaxed)
+            }),
+            home.observe(&metrics::BUDGET_EXHAUSTED, of, |of, ()| {
+                of.exhausted.load(Ordering::Relaxed)
+            }),
+        ]
     }
 }
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("budget");
+
+    fn health(&self) -> Health {
+        match self.balance() < 1.0 {
+            true => Health::degraded("used up, failures are not tried again"),
+            false => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

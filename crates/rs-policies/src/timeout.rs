@@ -168,13 +168,14 @@ impl Timeout {
             observed: OnceLock::new(),
         });
         inner.publish(&config);
-        inner
-            .observed
-            .get_or_init(|| metrics::timeout(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -213,6 +214,20 @@ impl Timeout {
     #[must_use]
     pub fn would_have_timed_out(&self) -> u64 {
         self.0.dark.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        self.0.home.around.clock()
+    }
+
+    pub(crate) fn sleep_until(&self, moment: Instant) -> Timer<'static> {
+        let clock = self.clock().clone();
+        Box::pin(async move { clock.sleep_until(moment).await })
+    }
+
+    /// Something took too long, and was ended or not.
+    pub(crate) fn count(&self, what: TimedOut, ends: bool) {
+        self.0.count(what, ends);
     }
 
     /// What a call is told of this limit.
@@ -254,17 +269,25 @@ impl Inner {
     }
 }
 
-impl metrics::TimeoutNumbers for Inner {
-    fn timed_out(&self) -> u64 {
-        self.timed_out.load(Ordering::Relaxed)
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 2] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::TIMEOUTS, of, |of, on| {
+                of.counted(&of.timed_out, on)
+            }),
+            home.observe(&metrics::TIMEOUT_DARK, of, |of, on| {
+                of.counted(&of.dark, on)
+            }),
+        ]
     }
 
-    fn dark(&self) -> u64 {
-        self.dark.load(Ordering::Relaxed)
-    }
-
-    fn scope(&self) -> TimeScope {
-        self.scope
+    fn counted(&self, number: &AtomicU64, on: metrics::Limits) -> u64 {
+        match metrics::Limits::of(self.scope) == on {
+            true => number.load(Ordering::Relaxed),
+            false => 0,
+        }
     }
 }
 
@@ -274,7 +297,10 @@ impl Inspect for Inner {
     fn snapshot(&self) -> Value {
         let config = self.rules.get();
         Value::map([
-            ("limits", Value::from(metrics::scope_name(self.scope))),
+            (
+                "limits",
+                Value::from(metrics::Limits::of(self.scope).as_str()),
+            ),
             ("limit", config.limit.into()),
             ("timed_out", self.timed_out.load(Ordering::Relaxed).into()),
             (
@@ -318,7 +344,7 @@ impl fmt::Debug for Timeout {
     }
 }
 
-type Timer<'t> = Pin<Box<dyn Future<Output = ()> + Send + 't>>;
+pub(crate) type Timer<'t> = Pin<Box<dyn Future<Output = ()> + Send + 't>>;
 
 pin_project! {
     /// A future with a limit, a deadline, both or none. It looks at the clock and sets a timer when what

@@ -2,7 +2,7 @@
 //! then that share their places, a queue of changes, and a leader that reports. Then a failure, a panic, and
 //! a stop.
 
-use rs_core::Mandate;
+use rs_core::{Clock, Mandate};
 use rs_workers::{
     GroupConfig, LeaderConfig, ManagerConfig, MemoryLease, Places, WorkerContext, WorkerError,
     WorkerManager, WorkerState, leader_only, once, periodic, queue, worker,
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for number in 0..100_u32 {
         tell.send(number).await?;
     }
-    tokio::time::sleep(60 * SECOND).await;
+    sleep(60 * SECOND).await;
     for status in workers.statuses() {
         println!(
             "{:8} {:6} {} restarts",
@@ -75,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn load(ctx: WorkerContext) -> Result<(), WorkerError> {
     ctx.at("reading the file");
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
     Ok(())
 }
 
@@ -90,11 +90,11 @@ async fn check(ctx: WorkerContext) -> Result<(), WorkerError> {
 }
 
 async fn expire(_ctx: WorkerContext) {
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
 }
 
 async fn apply(_change: u32, _ctx: WorkerContext) {
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(SECOND / 10).await;
     CHANGES.fetch_add(1, Relaxed);
 }
 
@@ -104,4 +104,8 @@ async fn report(ctx: WorkerContext) {
             println!("report of the term {epoch}");
         }
     }
+}
+
+async fn sleep(time: Duration) {
+    Clock::tokio().sleep(time).await;
 }

@@ -338,6 +338,9 @@ impl WorkerContext {
 
     /// Makes one run of several, counted and timed by itself: a turn, an item. What it gives.
     ///
+    /// # Errors
+    /// Its own.
+    ///
     /// # Cancel safety
     /// If it is dropped, it counts as aborted; if it panics, as panicked.
     pub async fn counted<T>(

@@ -13,7 +13,7 @@ pub enum ManagerError {
         /// Of which.
         name: Name,
         /// What is wrong.
-        error: ConfigError,
+        error: Box<ConfigError>,
     },
     /// There is a worker or group of this name.
     Duplicate(Name),
@@ -70,6 +70,13 @@ pub struct GaveUp {
     pub restarts: u32,
     /// Within how long.
     pub within: Duration,
+}
+
+impl ManagerError {
+    pub(crate) fn config(name: Name, error: ConfigError) -> Self {
+        let error = Box::new(error);
+        Self::Config { name, error }
+    }
 }
 
 impl From<OrderError> for ManagerError {

@@ -142,19 +142,19 @@ impl Slot {
 
     fn say_hogs(&self, took: Duration) {
         // One that does it all the time is announced the first time of each run.
-        if !self.vital.hogged.swap(true, Ordering::Relaxed) {
-            if let Some(manager) = self.manager.upgrade() {
-                manager.home.record(|| event::hogs(self, took));
-            }
+        if !self.vital.hogged.swap(true, Ordering::Relaxed)
+            && let Some(manager) = self.manager.upgrade()
+        {
+            manager.home.record(|| event::hogs(self, took));
         }
     }
 
     /// Whether a poll that still goes on takes too long.
     pub(crate) fn watch_poll(&self, now: Instant) {
-        if let Some(held) = self.vital.holds_thread_for(now) {
-            if held >= self.vital.hogs_after() {
-                self.say_hogs(held);
-            }
+        if let Some(held) = self.vital.holds_thread_for(now)
+            && held >= self.vital.hogs_after()
+        {
+            self.say_hogs(held);
         }
     }
 

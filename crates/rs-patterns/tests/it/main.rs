@@ -7,4 +7,7 @@
 
 mod attributes;
 mod handler;
+mod manager;
+mod spans;
 mod stack;
+mod tower;

@@ -1,8 +1,12 @@
 //! What can be seen of an adaptive limit.
 
-use std::{fmt, sync::atomic::Ordering};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
-use rs_core::{Criticality, Inspect, Label, Value};
+use rs_core::{Criticality, Health, Inspect, Label, Value};
+use rs_metrics::Observed;
 
 use super::{AdaptiveLimit, Inner, Saturated, known};
 use crate::{
@@ -10,17 +14,26 @@ use crate::{
     sync::lock,
 };
 
-impl metrics::AdaptiveNumbers for Inner {
+impl Inner {
+    /// Exports what it finds and counts anyway.
+    pub(super) fn watch(of: &Arc<Self>) -> [Observed; 6] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::ADAPTIVE_LIMIT, of, |of, ()| of.limit().into()),
+            home.observe(&metrics::ADAPTIVE_IN_FLIGHT, of, |of, ()| {
+                of.gate.in_flight().into()
+            }),
+            home.observe(&metrics::ADAPTIVE_QUEUE, of, |of, ()| {
+                of.gate.waiting().into()
+            }),
+            home.observe(&metrics::ADAPTIVE_TIME, of, |of, ()| of.time()),
+            home.observe(&metrics::ADAPTIVE_UNLOADED, of, |of, ()| of.unloaded()),
+            home.observe(&metrics::ADAPTIVE_DROPPED, of, |of, ()| of.dropped()),
+        ]
+    }
+
     fn limit(&self) -> u32 {
         self.found.limit.load(Ordering::Relaxed) as u32
-    }
-
-    fn in_flight(&self) -> u32 {
-        self.gate.in_flight()
-    }
-
-    fn waiting(&self) -> u32 {
-        self.gate.waiting()
     }
 
     fn time(&self) -> f64 {
@@ -38,6 +51,14 @@ impl metrics::AdaptiveNumbers for Inner {
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("adaptive_limit");
+
+    fn health(&self) -> Health {
+        let (limit, least) = (self.limit(), self.rules.get().minimum());
+        match limit <= least && self.gate.waiting() > 0 {
+            true => Health::degraded(format!("at its minimum of {least}, and calls wait")),
+            false => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         let (rules, found) = (self.rules.get(), &self.found);

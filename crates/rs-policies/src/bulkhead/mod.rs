@@ -14,7 +14,7 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Ending, Enforcement, Guard, Inspect, Measure, Name, Outline, Reason,
+    Call, ConfigError, Ending, Enforcement, Guard, Health, Inspect, Measure, Name, Outline, Reason,
     Rejection, Unit, Value, label_set,
 };
 use rs_metrics::{
@@ -118,13 +118,14 @@ impl Bulkhead {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::bulkhead(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -268,22 +269,35 @@ impl Guard for Bulkhead {
     }
 }
 
-impl metrics::BulkheadNumbers for Inner {
-    fn in_flight(&self) -> u32 {
-        self.seats.taken()
-    }
-
-    fn waiting(&self) -> u32 {
-        self.seats.waiting()
-    }
-
-    fn limit(&self) -> u32 {
-        self.seats.limit()
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 3] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::BULKHEAD_CONCURRENT, of, |of, ()| {
+                of.seats.taken().into()
+            }),
+            home.observe(&metrics::BULKHEAD_LIMIT, of, |of, ()| {
+                of.seats.limit().into()
+            }),
+            home.observe(&metrics::BULKHEAD_QUEUE, of, |of, ()| {
+                of.seats.waiting().into()
+            }),
+        ]
     }
 }
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("bulkhead");
+
+    fn health(&self) -> Health {
+        let (running, waiting) = (self.seats.taken(), self.seats.waiting());
+        let rules = self.rules.get();
+        match running >= rules.limit() && waiting >= rules.queue() {
+            true => Health::degraded(format!("full, {running} run and {waiting} wait")),
+            false => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

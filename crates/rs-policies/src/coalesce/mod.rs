@@ -129,12 +129,8 @@ where
             home,
         });
         inner.publish(&config);
-        inner
-            .observed
-            .get_or_init(|| metrics::coalesce(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -219,17 +215,22 @@ where
     }
 }
 
-impl<T, E> metrics::CoalesceNumbers for Inner<T, E>
+impl<T, E> Inner<T, E>
 where
     T: Send + Sync + 'static,
     E: Send + Sync + 'static,
 {
-    fn running(&self) -> u32 {
-        self.table.running()
-    }
-
-    fn waiting(&self) -> u32 {
-        self.table.waiting()
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 2] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::COALESCE_RUNNING, of, |of, ()| {
+                of.table.running().into()
+            }),
+            home.observe(&metrics::COALESCE_WAITING, of, |of, ()| {
+                of.table.waiting().into()
+            }),
+        ]
     }
 }
 

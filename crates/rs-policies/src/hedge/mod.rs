@@ -170,16 +170,17 @@ impl Hedge {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::hedge(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self {
             inner,
             deposits: true,
         })
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.inner) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -299,6 +300,16 @@ where
             attempt,
             another,
         )
+    }
+}
+
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> Observed {
+        let home = &of.home;
+        home.observe(&metrics::HEDGE_DELAY, of, |of, ()| {
+            of.delay().unwrap_or_default().as_secs_f64()
+        })
     }
 }
 

@@ -1,11 +1,8 @@
 //! What limits export: on how many calls run, how fast they come, and how many are accepted.
 
-use std::sync::Arc;
-
 use rs_core::{Criticality, Unit, label_set};
-use rs_metrics::{Counter, Gauge, Histogram, LATENCY, Metric, Observed, pattern::Home};
+use rs_metrics::{Counter, Gauge, Histogram, LATENCY, Metric};
 
-use super::observed;
 use crate::{Crowded, Fetched, Saturated, TooFast};
 
 label_set! {
@@ -253,99 +250,3 @@ pub static SHED_PROBABILITY: Metric<Gauge, Class, 1> = Metric::gauge(
     Unit::Share,
 )
 .by(["load_shed"]);
-
-pub(crate) trait BulkheadNumbers: Send + Sync + 'static {
-    fn in_flight(&self) -> u32;
-    fn waiting(&self) -> u32;
-    fn limit(&self) -> u32;
-}
-
-pub(crate) fn bulkhead<N: BulkheadNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3] {
-    [
-        observed!(BULKHEAD_CONCURRENT, home, of, |numbers, ()| numbers
-            .in_flight()
-            .into()),
-        observed!(BULKHEAD_LIMIT, home, of, |numbers, ()| numbers
-            .limit()
-            .into()),
-        observed!(BULKHEAD_QUEUE, home, of, |numbers, ()| numbers
-            .waiting()
-            .into()),
-    ]
-}
-
-pub(crate) trait RateLimitNumbers: Send + Sync + 'static {
-    fn available(&self) -> f64;
-    fn rate(&self) -> f64;
-    fn waiting(&self) -> u32;
-}
-
-pub(crate) fn rate_limit<N: RateLimitNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3] {
-    [
-        observed!(RATE_LIMIT_AVAILABLE, home, of, |numbers, ()| numbers
-            .available()),
-        observed!(RATE_LIMIT_RATE, home, of, |numbers, ()| numbers.rate()),
-        observed!(RATE_LIMIT_WAITING, home, of, |numbers, ()| numbers
-            .waiting()
-            .into()),
-    ]
-}
-
-pub(crate) trait PerKeyNumbers: Send + Sync + 'static {
-    fn keys(&self) -> usize;
-}
-
-pub(crate) fn per_key<N: PerKeyNumbers>(home: &Home, of: &Arc<N>) -> Observed {
-    observed!(PER_KEY_KEYS, home, of, |numbers, ()| numbers.keys() as f64)
-}
-
-pub(crate) trait AdaptiveNumbers: Send + Sync + 'static {
-    fn limit(&self) -> u32;
-    fn in_flight(&self) -> u32;
-    fn waiting(&self) -> u32;
-    fn time(&self) -> f64;
-    fn unloaded(&self) -> f64;
-    fn dropped(&self) -> u64;
-}
-
-pub(crate) fn adaptive<N: AdaptiveNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 6] {
-    [
-        observed!(ADAPTIVE_LIMIT, home, of, |numbers, ()| numbers
-            .limit()
-            .into()),
-        observed!(ADAPTIVE_IN_FLIGHT, home, of, |numbers, ()| numbers
-            .in_flight()
-            .into()),
-        observed!(ADAPTIVE_QUEUE, home, of, |numbers, ()| numbers
-            .waiting()
-            .into()),
-        observed!(ADAPTIVE_TIME, home, of, |numbers, ()| numbers.time()),
-        observed!(ADAPTIVE_UNLOADED, home, of, |numbers, ()| numbers
-            .unloaded()),
-        observed!(ADAPTIVE_DROPPED, home, of, |numbers, ()| numbers.dropped()),
-    ]
-}
-
-pub(crate) trait ShedNumbers: Send + Sync + 'static {
-    fn throttled(&self, class: Class) -> u64;
-    fn probability(&self, class: Class) -> f64;
-}
-
-pub(crate) fn shed<N: ShedNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
-    [
-        observed!(SHED_THROTTLED, home, of, |numbers, class| numbers
-            .throttled(class)),
-        observed!(SHED_PROBABILITY, home, of, |numbers, class| numbers
-            .probability(class)),
-    ]
-}
-
-pub(crate) trait SharedRateLimitNumbers: Send + Sync + 'static {
-    fn is_alone(&self) -> bool;
-}
-
-pub(crate) fn shared_rate_limit<N: SharedRateLimitNumbers>(home: &Home, of: &Arc<N>) -> Observed {
-    observed!(SHARED_RATE_LIMIT_LOST, home, of, |numbers, ()| f64::from(
-        u8::from(numbers.is_alone())
-    ))
-}

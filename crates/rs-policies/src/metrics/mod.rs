@@ -11,17 +11,11 @@ pub use limits::{
     SHARED_RATE_LIMIT_ALONE, SHARED_RATE_LIMIT_ASKS, SHARED_RATE_LIMIT_LOST, SHED_DARK,
     SHED_PROBABILITY, SHED_REJECTED, SHED_THROTTLED,
 };
-pub(crate) use limits::{
-    AdaptiveNumbers, BulkheadNumbers, PerKeyNumbers, RateLimitNumbers, SharedRateLimitNumbers,
-    ShedNumbers, adaptive, bulkhead, per_key, rate_limit, shared_rate_limit, shed,
-};
-
-use std::sync::Arc;
 
 use rs_core::{TimeScope, Unit, label_set};
-use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric, Observed, pattern::Home};
+use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric};
 
-use crate::{CoalesceRole, FallbackSource, HedgeEnd, RetryEnd, Unanswered, hedge, retry};
+use crate::{CoalesceRole, FallbackSource, HedgeEnd, PipelineEnd, RetryEnd, Unanswered};
 
 label_set! {
     /// What a time limit is set on.
@@ -110,6 +104,13 @@ pub static TIMEOUT_DARK: Metric<Counter, Limits, 1> = Metric::counter(
 )
 .by(["timeout"]);
 
+/// Calls by the name of their pipeline.
+pub static PIPELINE_CALLS: Metric<Counter, PipelineEnd, 1> = Metric::counter(
+    "pipeline_calls_total",
+    "Calls through the pipeline of a name, by what became of them.",
+)
+.by(["pipeline"]);
+
 /// Looks into a cache.
 #[cfg(feature = "cache")]
 pub static CACHE_LOOKUPS: Metric<Counter, crate::Lookup, 1> = Metric::counter(
@@ -197,6 +198,7 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &BUDGET_EXHAUSTED,
         &TIMEOUTS,
         &TIMEOUT_DARK,
+        &PIPELINE_CALLS,
         &BULKHEAD_CONCURRENT,
         &BULKHEAD_LIMIT,
         &BULKHEAD_QUEUE,
@@ -243,98 +245,16 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
     ],
 );
 
-/// Exports a number that `of` knows, while the result and `of` live.
-macro_rules! observed {
-    ($metric:ident, $home:expr, $of:expr, |$numbers:ident, $label:pat_param| $read:expr) => {{
-        let of = Arc::downgrade($of);
-        $metric.observe(&$home.metrics(), $home.name, move |$label| {
-            of.upgrade().map_or_else(Default::default, |$numbers| $read)
-        })
-    }};
-}
-use observed;
-
-pub(crate) trait TimeoutNumbers: Send + Sync + 'static {
-    fn timed_out(&self) -> u64;
-    fn dark(&self) -> u64;
-    fn scope(&self) -> TimeScope;
-}
-
-pub(crate) fn timeout<N: TimeoutNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
-    let of_this = |scope, numbers: &N, number: u64| match limits(numbers.scope()) == scope {
-        true => number,
-        false => 0,
-    };
-    [
-        observed!(TIMEOUTS, home, of, |numbers, scope| of_this(
-            scope,
-            &numbers,
-            numbers.timed_out()
-        )),
-        observed!(TIMEOUT_DARK, home, of, |numbers, scope| of_this(
-            scope,
-            &numbers,
-            numbers.dark()
-        )),
-    ]
-}
-
-const fn limits(scope: TimeScope) -> Limits {
-    match scope {
-        TimeScope::Total => Limits::Total,
-        TimeScope::Attempt => Limits::Attempt,
-        TimeScope::Idle => Limits::Idle,
-        TimeScope::Connect => Limits::Connect,
-        TimeScope::Read => Limits::Read,
-        TimeScope::Write => Limits::Write,
-        _ => Limits::Other,
+impl Limits {
+    pub(crate) const fn of(scope: TimeScope) -> Self {
+        match scope {
+            TimeScope::Total => Self::Total,
+            TimeScope::Attempt => Self::Attempt,
+            TimeScope::Idle => Self::Idle,
+            TimeScope::Connect => Self::Connect,
+            TimeScope::Read => Self::Read,
+            TimeScope::Write => Self::Write,
+            _ => Self::Other,
+        }
     }
-}
-
-pub(crate) const fn scope_name(scope: TimeScope) -> &'static str {
-    limits(scope).as_str()
-}
-
-pub(crate) trait BudgetNumbers: Send + Sync + 'static {
-    fn balance(&self) -> f64;
-    fn withdrawn(&self) -> u64;
-    fn exhausted(&self) -> u64;
-}
-
-pub(crate) fn budget<N: BudgetNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 3] {
-    [
-        observed!(BUDGET_BALANCE, home, of, |numbers, ()| numbers.balance()),
-        observed!(BUDGET_WITHDRAWN, home, of, |numbers, ()| numbers
-            .withdrawn()),
-        observed!(BUDGET_EXHAUSTED, home, of, |numbers, ()| numbers
-            .exhausted()),
-    ]
-}
-
-pub(crate) fn retry(home: &Home, of: &Arc<retry::Inner>) -> Observed {
-    observed!(RETRY_SUCCESS_RATE, home, of, |numbers, ()| numbers
-        .success_rate())
-}
-
-pub(crate) fn hedge(home: &Home, of: &Arc<hedge::Inner>) -> Observed {
-    observed!(HEDGE_DELAY, home, of, |numbers, ()| numbers
-        .delay()
-        .unwrap_or_default()
-        .as_secs_f64())
-}
-
-pub(crate) trait CoalesceNumbers: Send + Sync + 'static {
-    fn running(&self) -> u32;
-    fn waiting(&self) -> u32;
-}
-
-pub(crate) fn coalesce<N: CoalesceNumbers>(home: &Home, of: &Arc<N>) -> [Observed; 2] {
-    [
-        observed!(COALESCE_RUNNING, home, of, |numbers, ()| numbers
-            .running()
-            .into()),
-        observed!(COALESCE_WAITING, home, of, |numbers, ()| numbers
-            .waiting()
-            .into()),
-    ]
 }

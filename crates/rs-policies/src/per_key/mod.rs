@@ -161,12 +161,8 @@ impl<G: Resting + 'static> PerKey<G> {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::per_key(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -381,9 +377,11 @@ impl<G: Resting + 'static> Inspect for Inner<G> {
     }
 }
 
-impl<G: Send + Sync + 'static> metrics::PerKeyNumbers for Inner<G> {
-    fn keys(&self) -> usize {
-        self.shelves.len()
+impl<G: Send + Sync + 'static> Inner<G> {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> Observed {
+        let home = &of.home;
+        home.observe(&metrics::PER_KEY_KEYS, of, |of, ()| of.shelves.len() as f64)
     }
 }
 

@@ -13,6 +13,7 @@ mod stack;
 mod with;
 
 pub use both::Both;
+pub(crate) use builder::{Assembly, Said};
 pub use builder::{PipelineBuilder, WithSlots};
 pub use chaos::{Chaos, Strike};
 pub use erased::DynPipeline;
@@ -146,7 +147,15 @@ impl<G, L, X> Pipeline<G, L, X> {
     where
         Self: rs_core::AnyResult + 'static,
     {
-        DynPipeline::new(self)
+        let plan = std::sync::Arc::clone(&self.plan);
+        DynPipeline::new(self).planned(plan)
+    }
+
+    /// The same pipeline with a span for each call, and in it one for each attempt.
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub const fn traced(self) -> crate::Traced<Self> {
+        crate::Traced::new(self)
     }
 
     /// What its calls are told of its limits.
@@ -232,6 +241,10 @@ impl<G: Guard, L: Guard, X: Sync, O: Operation> Operation for Attempt<'_, '_, G,
         call: &Call,
     ) -> impl Future<Output = Result<O::Output, Failure<O::Error>>> + Send {
         once!(self.pipeline, call, self.operation, self.limits)
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
     }
 
     fn classify(&self, call: &Call, result: &Result<O::Output, Failure<O::Error>>) -> Outcome {

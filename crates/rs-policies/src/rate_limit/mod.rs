@@ -138,12 +138,8 @@ impl RateLimit {
         let limit = Self::at(&desk);
         let inner = &limit.inner;
         limit.follows(&desk);
-        inner
-            .observed
-            .get_or_init(|| metrics::rate_limit(&inner.desk.home, inner).into());
-        if let Some(directory) = around.directory() {
-            directory.register(inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(inner).into());
+        inner.desk.home.register(inner);
         Ok(limit)
     }
 
@@ -176,6 +172,11 @@ impl RateLimit {
     #[must_use]
     pub const fn cost(&self) -> u32 {
         self.cost
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.inner) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -339,17 +340,19 @@ impl Guard for RateLimit {
     }
 }
 
-impl metrics::RateLimitNumbers for Inner {
-    fn available(&self) -> f64 {
-        self.level()
-    }
-
-    fn rate(&self) -> f64 {
-        self.desk.rules.get().rate().per_second()
-    }
-
-    fn waiting(&self) -> u32 {
-        self.count_waiting()
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 3] {
+        let home = &of.desk.home;
+        [
+            home.observe(&metrics::RATE_LIMIT_AVAILABLE, of, |of, ()| of.level()),
+            home.observe(&metrics::RATE_LIMIT_RATE, of, |of, ()| {
+                of.desk.rules.get().rate().per_second()
+            }),
+            home.observe(&metrics::RATE_LIMIT_WAITING, of, |of, ()| {
+                of.count_waiting().into()
+            }),
+        ]
     }
 }
 

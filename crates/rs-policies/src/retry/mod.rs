@@ -154,13 +154,14 @@ impl Retry {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::retry(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -186,7 +187,7 @@ impl Retry {
     /// # Errors
     /// When it is wrong; the old one stays in force.
     pub fn reconfigure(&self, config: RetryConfig) -> Result<u64, ConfigError> {
-        self.0.reconfigure(config)
+        self.0.replace(config)
     }
 
     /// How many calls whose first attempt failed ended like this.
@@ -215,7 +216,13 @@ impl Retry {
 }
 
 impl Inner {
+    /// As the directory tells it. What cannot be written down stays: the condition.
+    #[cfg(feature = "serde")]
     fn reconfigure(&self, config: RetryConfig) -> Result<u64, ConfigError> {
+        self.replace(config.keeping_condition_of(&self.rules.get()))
+    }
+
+    fn replace(&self, config: RetryConfig) -> Result<u64, ConfigError> {
         self.rules.replace(&self.home, &ANNOUNCED, config, |_| ())
     }
 
@@ -254,6 +261,14 @@ where
         Retried::new(&self.0, call, operation, operation.attempt(call), |first| {
             self.0.go_on(call, operation, first)
         })
+    }
+}
+
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> Observed {
+        let home = &of.home;
+        home.observe(&metrics::RETRY_SUCCESS_RATE, of, |of, ()| of.success_rate())
     }
 }
 

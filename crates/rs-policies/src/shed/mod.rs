@@ -15,8 +15,8 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Criticality, Ending, FaultKind, Guard, Inspect, Label, Measure, Name,
-    Outcome, Outline, Reason, Rejection, Severity, SignalKind, Unit, Value,
+    Call, ConfigError, Criticality, Ending, FaultKind, Guard, Health, Inspect, Label, Measure,
+    Name, Outcome, Outline, Reason, Rejection, Severity, Share, SignalKind, Unit, Value,
 };
 use rs_metrics::{
     Counter, Family, Observed, Surroundings,
@@ -146,13 +146,14 @@ impl LoadShed {
             observed: OnceLock::new(),
             home,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::shed(&inner.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -340,9 +341,18 @@ impl Guard for LoadShed {
     }
 }
 
-impl metrics::ShedNumbers for Inner {
-    fn throttled(&self, class: Class) -> u64 {
-        self.tally.throttled_of(class)
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> [Observed; 2] {
+        let home = &of.home;
+        [
+            home.observe(&metrics::SHED_THROTTLED, of, |of, class| {
+                of.tally.throttled_of(class)
+            }),
+            home.observe(&metrics::SHED_PROBABILITY, of, |of, class| {
+                of.probability(class)
+            }),
+        ]
     }
 
     fn probability(&self, class: Class) -> f64 {
@@ -353,6 +363,17 @@ impl metrics::ShedNumbers for Inner {
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("load_shed");
+
+    fn health(&self) -> Health {
+        let refused = Class::ALL.iter().map(|class| self.probability(*class));
+        match refused.fold(0.0, f64::max) {
+            refused if refused > 0.0 => {
+                let share = Share::of(refused).unwrap_or(Share::ALL);
+                Health::degraded(format!("refuses {share} of the least critical calls"))
+            }
+            _ => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         self.look();

@@ -59,8 +59,10 @@ fn every_public_type() {
         Costs: "Send Sync Unpin Debug Copy Clone";
         Crowded: "Send Sync Unpin Debug Copy Clone";
         Delays: "Send Unpin Debug";
+        IdleTimeout: "Send Sync Unpin Debug Clone";
         Jitter: "Send Sync Unpin Debug Copy Clone";
         Permit<Bulkhead>: "Send Sync Unpin Debug";
+        Pulse: "Send Sync Unpin Debug Clone";
         Retry: "Send Sync Unpin Debug Clone";
         RetryConfig: "Send Sync Unpin Debug Clone";
         RetryEnd: "Send Sync Unpin Debug Copy Clone";

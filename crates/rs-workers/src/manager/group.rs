@@ -43,7 +43,7 @@ impl Group {
         let name = name.into();
         config
             .check()
-            .map_err(|error| ManagerError::Config { name, error })?;
+            .map_err(|error| ManagerError::config(name, error))?;
         let limit = self.manager.rules.get().limit();
         let id = self.manager.act(|state, now| {
             if state.tree.len() > limit {
@@ -77,7 +77,7 @@ impl Group {
         let asked = contained(|| (worker.name(), worker.check(), worker.config()));
         let (name, checked, own) = asked.map_err(ManagerError::Panicked)?;
         let rules = Arc::new(config(own));
-        let refused = |error| ManagerError::Config { name, error };
+        let refused = |error| ManagerError::config(name, error);
         checked.map_err(refused)?;
         rules.check().map_err(refused)?;
         self.add(name, worker, rules)

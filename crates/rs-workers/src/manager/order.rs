@@ -126,7 +126,7 @@ impl WorkerManager {
         let name = name.into();
         config
             .check()
-            .map_err(|error| ManagerError::Config { name, error })?;
+            .map_err(|error| ManagerError::config(name, error))?;
         let slot = self.0.slot(name).ok_or(ManagerError::NotFound(name))?;
         let id = slot.id().ok_or(ManagerError::NotFound(name))?;
         let rules = Arc::new(config);

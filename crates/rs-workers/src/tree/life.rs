@@ -37,10 +37,10 @@ impl Tree {
     pub(crate) fn kill(&mut self, now: Instant) {
         self.stop_node(Self::ROOT, Then::Off(Why::Ordered), Duration::ZERO, now);
         for id in self.beneath(Self::ROOT) {
-            if let Some(Phase::Stopping { step, .. }) = self.phase(id) {
-                if !matches!(step, Step::Aborted | Step::Lost) {
-                    self.step(id, Step::Aborted, now);
-                }
+            if let Some(Phase::Stopping { step, .. }) = self.phase(id)
+                && !matches!(step, Step::Aborted | Step::Lost)
+            {
+                self.step(id, Step::Aborted, now);
             }
         }
         self.settle(now);
@@ -53,19 +53,18 @@ impl Tree {
             ready: false,
             since,
         }) = self.phase(id)
+            && instance == which
         {
-            if instance == which {
-                self.set_timer(id, None);
-                self.set_phase(
-                    id,
-                    Phase::Running {
-                        instance,
-                        ready: true,
-                        since,
-                    },
-                );
-                self.settle(now);
-            }
+            self.set_timer(id, None);
+            self.set_phase(
+                id,
+                Phase::Running {
+                    instance,
+                    ready: true,
+                    since,
+                },
+            );
+            self.settle(now);
         }
     }
 
@@ -257,11 +256,10 @@ impl Tree {
             kind: Kind::Worker(worker),
             ..
         }) = self.node_mut(id)
+            && let Phase::Stopping { then, drain, .. } = &mut worker.phase
         {
-            if let Phase::Stopping { then, drain, .. } = &mut worker.phase {
-                *then = then.overruled_by(later);
-                *drain = shorter.map_or(*drain, |shorter| shorter.min(*drain));
-            }
+            *then = then.overruled_by(later);
+            *drain = shorter.map_or(*drain, |shorter| shorter.min(*drain));
         }
         self.refresh(id);
     }
@@ -395,13 +393,12 @@ impl Tree {
         }
         let awaited = std::mem::take(&mut node.awaited);
         let Some(parent) = node.parent else { return };
-        if awaited {
-            if let Some(cohort) = self
+        if awaited
+            && let Some(cohort) = self
                 .group_mut(parent)
                 .and_then(|group| group.cohort.as_mut())
-            {
-                cohort.left = cohort.left.saturating_sub(1);
-            }
+        {
+            cohort.left = cohort.left.saturating_sub(1);
         }
         self.check(parent, now);
     }

@@ -94,8 +94,8 @@ impl Tree {
                 if need == id {
                     return Err(OrderError::Cycle(self.way(id, at, &from)));
                 }
-                if !from.contains_key(&need) {
-                    from.insert(need, at);
+                if let std::collections::hash_map::Entry::Vacant(e) = from.entry(need) {
+                    e.insert(at);
                     next.push(need);
                 }
             }

@@ -142,7 +142,7 @@ async fn cut(future: impl Future, polls: u32) {
         if done {
             return;
         }
-        tokio::time::sleep(100 * MILLI).await;
+        sleep(100 * MILLI).await;
     }
 }
 
@@ -170,7 +170,7 @@ async fn waits_of_a_context_may_be_cut() {
     };
     bench.workers.register_with(cuts, stuck).unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(3 * MINUTE).await;
+    sleep(3 * MINUTE).await;
     let status = bench.workers.status("cuts").unwrap();
     assert_eq!(
         (status.state, status.at.as_deref()),

@@ -115,13 +115,13 @@ async fn one_leads_and_the_next_follows_when_it_stops() {
     a.workers.start_all().await.unwrap();
     settle().await;
     b.workers.start_all().await.unwrap();
-    tokio::time::sleep(5 * MINUTE).await;
+    sleep(5 * MINUTE).await;
     assert_eq!(*led.epochs.lock().unwrap(), [("a".to_owned(), 1)]);
     assert_eq!(led.leading.count(), 1);
     let report = a.workers.stop_all().await;
     assert!(report.is_clean(), "{report}");
     // Given back, not left to run out.
-    tokio::time::sleep(3100 * MILLI).await;
+    sleep(3100 * MILLI).await;
     assert_eq!(
         led.epochs.lock().unwrap().last().unwrap(),
         &("b".to_owned(), 2)
@@ -137,12 +137,12 @@ async fn who_is_cut_off_stops_before_another_leads() {
         a.workers.start_all().await.unwrap();
         settle().await;
         b.workers.start_all().await.unwrap();
-        tokio::time::sleep(MINUTE).await;
+        sleep(MINUTE).await;
         match hangs {
             true => a.wire.hangs.store(true, SeqCst),
             false => a.wire.cut.store(true, SeqCst),
         }
-        tokio::time::sleep(MINUTE).await;
+        sleep(MINUTE).await;
         assert_eq!(
             *led.epochs.lock().unwrap(),
             [("a".to_owned(), 1), ("b".to_owned(), 2)]
@@ -165,10 +165,10 @@ async fn who_is_cut_off_stops_before_another_leads() {
         // Back on the wire it waits like any other.
         a.wire.cut.store(false, SeqCst);
         a.wire.hangs.store(false, SeqCst);
-        tokio::time::sleep(MINUTE).await;
+        sleep(MINUTE).await;
         assert_eq!(led.leading.count(), 1);
         b.workers.stop_all().await;
-        tokio::time::sleep(10 * SECOND).await;
+        sleep(10 * SECOND).await;
         assert_eq!(
             led.epochs.lock().unwrap().last().unwrap(),
             &("a".to_owned(), 3)
@@ -182,9 +182,9 @@ async fn a_short_break_of_the_wire_is_borne() {
     let a = replica("a", &lease, &led);
     a.workers.start_all().await.unwrap();
     for _ in 0..20 {
-        tokio::time::sleep(7 * SECOND).await;
+        sleep(7 * SECOND).await;
         a.wire.cut.store(true, SeqCst);
-        tokio::time::sleep(3 * SECOND).await;
+        sleep(3 * SECOND).await;
         a.wire.cut.store(false, SeqCst);
     }
     assert_eq!(*led.epochs.lock().unwrap(), [("a".to_owned(), 1)]);
@@ -195,11 +195,11 @@ async fn who_hears_that_another_leads_is_dropped_at_once() {
     let (lease, led) = (MemoryLease::new(), Led::default());
     let a = replica("a", &lease, &led);
     a.workers.start_all().await.unwrap();
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
     lease.revoke("relay");
     let claim = Claim::new("relay", "a stranger", MINUTE);
     assert_eq!(lease.acquire(&claim).await.unwrap(), Some(Epoch::new(2)));
-    tokio::time::sleep(4 * SECOND).await;
+    sleep(4 * SECOND).await;
     assert_eq!(led.leading.count(), 0);
 }
 
@@ -209,7 +209,7 @@ async fn a_leader_that_fails_or_panics_gives_its_lease_back() {
         let lease = MemoryLease::new();
         let bench = Bench::new();
         let dies = worker("dies", move |_: WorkerContext| async move {
-            tokio::time::sleep(SECOND).await;
+            sleep(SECOND).await;
             match panics {
                 true => std::panic::resume_unwind(Box::new("dead")),
                 false => Err(WorkerError::from("dead")),
@@ -223,9 +223,9 @@ async fn a_leader_that_fails_or_panics_gives_its_lease_back() {
             .register_with(dies, |it| it.with_backoff(long))
             .unwrap();
         bench.workers.start_all().await.unwrap();
-        tokio::time::sleep(500 * MILLI).await;
+        sleep(500 * MILLI).await;
         assert!(lease.leader("dies").is_some());
-        tokio::time::sleep(SECOND).await;
+        sleep(SECOND).await;
         assert!(lease.leader("dies").is_none());
         assert!(bench.heard("dead"));
     }
@@ -233,10 +233,7 @@ async fn a_leader_that_fails_or_panics_gives_its_lease_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_memory_lease_keeps_the_contract() {
-    keeps_the_contract(&MemoryLease::new(), async |time| {
-        tokio::time::sleep(time).await
-    })
-    .await;
+    keeps_the_contract(&MemoryLease::new(), async |time| sleep(time).await).await;
 }
 
 /// What every lease has to do.

@@ -2,10 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod auto_traits;
+mod config;
+#[cfg(feature = "cron")]
+mod cron;
 mod hostile;
 mod leader;
 mod model;
 mod order;
+#[cfg(feature = "signal")]
+mod process;
 #[cfg(feature = "redis")]
 mod redis;
 mod shapes;

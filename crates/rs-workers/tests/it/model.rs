@@ -142,7 +142,7 @@ async fn compare(spec: Spec, events: Vec<Event>, slow: bool) {
     otp.start();
     // Whoever is slow to obey has obeyed by then.
     let rest = async || match slow {
-        true => tokio::time::sleep(100 * MILLI).await,
+        true => sleep(100 * MILLI).await,
         false => settle().await,
     };
     rest().await;
@@ -163,11 +163,11 @@ async fn compare(spec: Spec, events: Vec<Event>, slow: bool) {
             }
             Event::Start(who) => {
                 // What has given up is started as a whole.
-                if let Some(puppet) = puppets.get(who).filter(|_| !otp.gave_up) {
-                    if otp.may_start(who) {
-                        let _ = bench.workers.start(puppet.name).await;
-                        otp.started(who);
-                    }
+                if let Some(puppet) = puppets.get(who).filter(|_| !otp.gave_up)
+                    && otp.may_start(who)
+                {
+                    let _ = bench.workers.start(puppet.name).await;
+                    otp.started(who);
                 }
             }
             Event::Pass(units) => {
@@ -189,7 +189,7 @@ async fn compare(spec: Spec, events: Vec<Event>, slow: bool) {
             "starts after step {step}, {event:?}"
         );
         let gave_up = bench.workers.ended();
-        let gave_up = tokio::time::timeout(MILLI / 1000, gave_up).await.is_ok();
+        let gave_up = in_time(MILLI / 1000, gave_up).await.is_ok();
         assert_eq!(gave_up, otp.gave_up, "after step {step}, {event:?}");
     }
     bench.workers.stop_all().await;

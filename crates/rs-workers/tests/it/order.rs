@@ -29,7 +29,7 @@ async fn what_is_built_on_starts_first_and_stops_last() {
         let log = log.clone();
         async move {
             log.write("+db");
-            tokio::time::sleep(SECOND).await;
+            sleep(SECOND).await;
             log.write("ready db");
             ctx.ready();
             ctx.stopped().await;
@@ -78,7 +78,7 @@ async fn a_one_shot_that_has_finished_is_ready() {
     let migrate = once("migrate", move |_ctx: WorkerContext| {
         let log = log.clone();
         async move {
-            tokio::time::sleep(SECOND).await;
+            sleep(SECOND).await;
             log.write("migrated");
         }
     });

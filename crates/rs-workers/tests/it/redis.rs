@@ -31,7 +31,7 @@ const FENCED: &str = "
 async fn redis_keeps_the_contract() {
     let redis = Redis::start().await.unwrap();
     let lease = RedisLease::new(&redis.url()).unwrap();
-    keeps_the_contract(&lease, tokio::time::sleep).await;
+    keeps_the_contract(&lease, sleep).await;
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ fn replica() {
             .unwrap();
         workers.start_all().await.unwrap();
         // Until it is killed; and not for ever, should nobody do that.
-        tokio::time::sleep(4 * SOON).await;
+        sleep(4 * SOON).await;
     });
 }
 
@@ -186,10 +186,10 @@ async fn lead(ctx: WorkerContext, url: String) -> Result<(), WorkerError> {
     let (id, raw) = (std::process::id(), raw(&url).await);
     let mut unruly = raw.clone();
     // Belongs to nobody, and stops for nobody.
-    tokio::spawn(async move {
+    spawn(async move {
         loop {
             let _: redis::RedisResult<u32> = write(&mut unruly, epoch, id).await;
-            tokio::time::sleep(20 * MILLI).await;
+            sleep(20 * MILLI).await;
         }
     });
     // Frozen for longer than its lease it has no time left to say anything: it is dropped.
@@ -203,7 +203,7 @@ struct Deposed(Option<MultiplexedConnection>, u32);
 impl Drop for Deposed {
     fn drop(&mut self) {
         let (raw, id) = (self.0.take(), self.1);
-        tokio::spawn(async move { raw.unwrap().set::<_, _, ()>("deposed", id).await });
+        spawn(async move { raw.unwrap().set::<_, _, ()>("deposed", id).await });
     }
 }
 

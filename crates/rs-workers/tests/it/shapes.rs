@@ -14,12 +14,12 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 
 /// When turns began, in seconds; the first takes so long.
 async fn turns(late: Late, first_takes: u64) -> Vec<u64> {
     let bench = Bench::new();
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let turns = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&turns);
     let ticks = periodic("ticks", 10 * SECOND, move |_: WorkerContext| {
@@ -28,13 +28,13 @@ async fn turns(late: Late, first_takes: u64) -> Vec<u64> {
             let first = turns.lock().unwrap().is_empty();
             turns.lock().unwrap().push(begun.elapsed().as_secs());
             if first {
-                tokio::time::sleep(Duration::from_secs(first_takes)).await;
+                sleep(Duration::from_secs(first_takes)).await;
             }
         }
     });
     bench.workers.register(ticks.when_late(late)).unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(95 * SECOND).await;
+    sleep(95 * SECOND).await;
     bench.workers.stop_all().await;
     std::mem::take(&mut *turns.lock().unwrap())
 }
@@ -66,7 +66,7 @@ async fn late_turns_are_skipped_caught_up_or_shifted() {
 #[tokio::test(start_paused = true)]
 async fn jitter_is_within_its_bounds_and_does_not_add_up() {
     let bench = Bench::new();
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let turns = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&turns);
     let ticks = periodic("ticks", 10 * SECOND, move |_: WorkerContext| {
@@ -78,7 +78,7 @@ async fn jitter_is_within_its_bounds_and_does_not_add_up() {
         .register(ticks.with_jitter(4 * SECOND))
         .unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(1000 * SECOND).await;
+    sleep(1000 * SECOND).await;
     let turns = turns.lock().unwrap();
     let late: Vec<u64> = turns
         .iter()
@@ -107,7 +107,7 @@ async fn a_turn_that_fails_is_counted_and_the_next_follows() {
             match number % 3 {
                 0 => Err(WorkerError::from("no")),
                 1 => {
-                    tokio::time::sleep(MINUTE).await;
+                    sleep(MINUTE).await;
                     Ok(())
                 }
                 _ => Ok(()),
@@ -117,7 +117,7 @@ async fn a_turn_that_fails_is_counted_and_the_next_follows() {
     let ticks = ticks.at_once().with_limit(500 * MILLI);
     bench.workers.register(ticks).unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(2500 * MILLI).await;
+    sleep(2500 * MILLI).await;
     let runs = |outcome| {
         metrics::RUNS
             .read(&bench.registry, "ticks", outcome)
@@ -160,7 +160,7 @@ async fn too_many_failures_in_a_row_are_the_supervisors() {
         .register_with(fails, |it| it.with_backoff(once_a_minute))
         .unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(10 * SECOND).await;
+    sleep(10 * SECOND).await;
     let status = bench.workers.status("fails").unwrap();
     assert_eq!(status.state, WorkerState::Delayed);
     assert_eq!(status.restarts_in, Some(53 * SECOND));
@@ -206,7 +206,7 @@ async fn places_are_shared() {
             async move {
                 let _busy = busy.enter();
                 most.fetch_max(u32::try_from(busy.count()).unwrap(), SeqCst);
-                tokio::time::sleep(700 * MILLI).await;
+                sleep(700 * MILLI).await;
             }
         };
         bench
@@ -215,7 +215,7 @@ async fn places_are_shared() {
             .unwrap();
     }
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(10_500 * MILLI).await;
+    sleep(10_500 * MILLI).await;
     assert_eq!((most.load(SeqCst), places.taken()), (3, 3));
     assert_eq!(
         metrics::PLACES_TAKEN.read(&bench.registry, "database", ()),
@@ -255,7 +255,7 @@ async fn places_come_back_whatever_happens() {
     for item in [1, 0, 1, 2] {
         items.send(item).await.unwrap();
     }
-    tokio::time::sleep(5 * SECOND).await;
+    sleep(5 * SECOND).await;
     assert_eq!(places.taken(), 1);
     bench.workers.stop_all().await;
     assert_eq!(places.taken(), 0);

@@ -78,8 +78,8 @@ async fn a_second_stop_is_now() {
         .unwrap();
     bench.workers.start_all().await.unwrap();
     let workers = bench.workers.clone();
-    let first = tokio::spawn(async move { workers.stop_all().await });
-    tokio::time::sleep(2 * SECOND).await;
+    let first = spawn(async move { workers.stop_all().await });
+    sleep(2 * SECOND).await;
     let report = bench.workers.stop_now().await;
     assert_eq!(report.took, Duration::ZERO);
     assert_eq!(first.await.unwrap().took, 2 * SECOND);
@@ -94,19 +94,15 @@ async fn a_stop_that_is_no_longer_waited_for_goes_on() {
         .register_with(deaf, |it| it.with_grace(3 * SECOND))
         .unwrap();
     bench.workers.start_all().await.unwrap();
-    assert!(
-        tokio::time::timeout(SECOND, bench.workers.stop_all())
-            .await
-            .is_err()
-    );
-    tokio::time::sleep(3 * SECOND).await;
+    assert!(in_time(SECOND, bench.workers.stop_all()).await.is_err());
+    sleep(3 * SECOND).await;
     assert_eq!(
         bench.workers.status("deaf").unwrap().state,
         WorkerState::Off
     );
     // Likewise a start.
     let slow = worker("slow", |ctx: WorkerContext| async move {
-        tokio::time::sleep(5 * SECOND).await;
+        sleep(5 * SECOND).await;
         ctx.ready();
         ctx.stopped().await;
     });
@@ -114,12 +110,8 @@ async fn a_stop_that_is_no_longer_waited_for_goes_on() {
         .workers
         .register_with(slow, |it| it.ready_within(MINUTE))
         .unwrap();
-    assert!(
-        tokio::time::timeout(SECOND, bench.workers.start("slow"))
-            .await
-            .is_err()
-    );
-    tokio::time::sleep(5 * SECOND).await;
+    assert!(in_time(SECOND, bench.workers.start("slow")).await.is_err());
+    sleep(5 * SECOND).await;
     assert_eq!(
         bench.workers.status("slow").unwrap().state,
         WorkerState::Ready
@@ -195,7 +187,7 @@ async fn who_blocks_a_thread_is_named() {
     assert!(bench.workers.remove("digs").await.is_err());
     let runs = bench.workers.runs();
     let again = bench.workers.start("digs");
-    assert!(tokio::time::timeout(30 * MILLI, again).await.is_err());
+    assert!(in_time(30 * MILLI, again).await.is_err());
     assert_eq!(bench.workers.runs(), runs);
     // When it lets go, what was ordered meanwhile happens.
     drop((free, free_other));

@@ -49,7 +49,7 @@ async fn hours(seed: u64) {
         }
     }
     bench.workers.start_all().await.unwrap();
-    let begun = tokio::time::Instant::now();
+    let begun = Stopwatch::start();
     let mut done = 0_u32;
     while begun.elapsed() < 6 * 60 * MINUTE {
         let puppet = &puppets[dice.usize(..puppets.len())];
@@ -58,23 +58,23 @@ async fn hours(seed: u64) {
             0..9 => puppet.pull([Order::Fail, Order::Panic, Order::Return][dice.usize(..3)]),
             9..12 => drop(bench.workers.pause(name, anna().lasting(30 * SECOND))),
             12 => drop(bench.workers.resume(name, anna())),
-            13..15 => drop(tokio::time::timeout(SECOND, bench.workers.restart(name)).await),
-            15..17 => drop(tokio::time::timeout(SECOND, bench.workers.stop(name)).await),
-            17 => drop(tokio::time::timeout(SECOND, bench.workers.drain(name, SECOND)).await),
-            18 => drop(tokio::time::timeout(SECOND, bench.workers.restart("g1")).await),
-            _ => drop(tokio::time::timeout(SECOND, bench.workers.start(name)).await),
+            13..15 => drop(in_time(SECOND, bench.workers.restart(name)).await),
+            15..17 => drop(in_time(SECOND, bench.workers.stop(name)).await),
+            17 => drop(in_time(SECOND, bench.workers.drain(name, SECOND)).await),
+            18 => drop(in_time(SECOND, bench.workers.restart("g1")).await),
+            _ => drop(in_time(SECOND, bench.workers.start(name)).await),
         }
         done += 1;
-        tokio::time::sleep(MILLI * dice.u32(0..5000)).await;
+        sleep(MILLI * dice.u32(0..5000)).await;
         for puppet in &puppets {
             assert!(puppet.most() <= 1, "two of {}", puppet.name);
         }
     }
     // Left alone, everybody comes back.
     for puppet in &puppets {
-        let _ = tokio::time::timeout(SECOND, bench.workers.start(puppet.name)).await;
+        let _ = in_time(SECOND, bench.workers.start(puppet.name)).await;
     }
-    tokio::time::sleep(10 * MINUTE).await;
+    sleep(10 * MINUTE).await;
     let lost: Vec<_> = bench
         .workers
         .statuses()

@@ -10,7 +10,6 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn returning_failing_and_panicking_are_three_things() {
@@ -33,7 +32,7 @@ async fn returning_failing_and_panicking_are_three_things() {
             puppet.pull(order);
             settle().await;
             assert!(!puppet.is_alive());
-            tokio::time::sleep(2 * SECOND).await;
+            sleep(2 * SECOND).await;
             assert_eq!(puppet.is_alive(), comes_back, "{restart:?} {order:?}");
             let status = bench.workers.status("p").unwrap();
             let end = match order {
@@ -52,7 +51,7 @@ async fn a_panic_is_reported_with_what_it_said_and_where_it_was() {
     let bench = Bench::new();
     let fragile = worker("fragile", |ctx: WorkerContext| async move {
         ctx.at("writing page 7");
-        tokio::time::sleep(3 * SECOND).await;
+        sleep(3 * SECOND).await;
         if ctx.run_number() > 0 {
             std::panic::resume_unwind(Box::new("no such page"));
         }
@@ -62,7 +61,7 @@ async fn a_panic_is_reported_with_what_it_said_and_where_it_was() {
         .register_with(fragile, |it| it.with_backoff(a_second()))
         .unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(3500 * MILLI).await;
+    sleep(3500 * MILLI).await;
     assert_eq!(
         bench.said(),
         [
@@ -105,7 +104,7 @@ async fn an_error_is_reported_with_its_causes() {
 async fn waits_grow_and_begin_anew_with_health() {
     let bench = Bench::new();
     let starts = Arc::new(Mutex::new(Vec::new()));
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let (kept, lives) = (
         Arc::clone(&starts),
         Arc::new(Mutex::new(vec![100, 0, 0, 0])),
@@ -118,7 +117,7 @@ async fn waits_grow_and_begin_anew_with_health() {
             match life {
                 Some(0) => Err(WorkerError::from("at once")),
                 Some(seconds) => {
-                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    sleep(Duration::from_secs(seconds)).await;
                     Err(WorkerError::from("later"))
                 }
                 None => {
@@ -134,7 +133,7 @@ async fn waits_grow_and_begin_anew_with_health() {
         .register_with(dies, |it| it.with_backoff(backoff).healthy_after(MINUTE))
         .unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(300 * SECOND).await;
+    sleep(300 * SECOND).await;
     // 1, 2, 4 s between the first; then a life of 100 s, and the shortest wait again.
     assert_eq!(*starts.lock().unwrap(), [0, 1, 3, 7, 108]);
 }
@@ -153,10 +152,10 @@ async fn one_for_all_waits_until_all_are_down() {
     bench.workers.start_all().await.unwrap();
     settle().await;
     fails.pull(Order::Fail);
-    tokio::time::sleep(2 * SECOND).await;
+    sleep(2 * SECOND).await;
     assert!(slow.is_alive(), "it takes its time");
     assert!(!fails.is_alive(), "and the other waits for it");
-    tokio::time::sleep(4 * SECOND).await;
+    sleep(4 * SECOND).await;
     assert!(slow.is_alive() && fails.is_alive());
     assert_eq!((slow.starts(), fails.starts()), (2, 2));
     assert_eq!((slow.most(), fails.most()), (1, 1));
@@ -185,7 +184,7 @@ async fn a_group_that_gives_up_fails_in_turn_and_the_root_says_why() {
     assert!(bench.heard(
         "worker mail: gives up: 3 restarts within 1m: the last of `broken`, which failed: told to"
     ));
-    tokio::time::sleep(2 * SECOND).await;
+    sleep(2 * SECOND).await;
     assert!(broken.is_alive(), "its group restarted it");
     assert!(bench.heard("worker mail: gave up on its members (1 in a row), starts again in 1s"));
     for _ in 0..3 {
@@ -212,7 +211,7 @@ async fn a_storm_of_restarts_is_spread_and_counted_exactly() {
         let config = GroupConfig::one_for_one().with_intensity(intensity(borne, MINUTE));
         let bench = Bench::with(root(config));
         let starts = Arc::new(Mutex::new(Vec::new()));
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         for number in 0..MANY {
             let starts = Arc::clone(&starts);
             let fails = worker(
@@ -222,7 +221,7 @@ async fn a_storm_of_restarts_is_spread_and_counted_exactly() {
                     async move {
                         let first = begun.elapsed() < SECOND;
                         if first {
-                            tokio::time::sleep_until(begun + SECOND).await;
+                            sleep(SECOND.saturating_sub(begun.elapsed())).await;
                             return Err(WorkerError::from("the database is away"));
                         }
                         starts.lock().unwrap().push(begun.elapsed());
@@ -238,7 +237,7 @@ async fn a_storm_of_restarts_is_spread_and_counted_exactly() {
                 .unwrap();
         }
         bench.workers.start_all().await.unwrap();
-        tokio::time::sleep(20 * SECOND).await;
+        sleep(20 * SECOND).await;
         let starts = std::mem::take(&mut *starts.lock().unwrap());
         if gives_up {
             assert_eq!(starts.len(), 0);
@@ -312,7 +311,7 @@ async fn the_waits_may_come_to_an_end() {
     for _ in 0..4 {
         settle().await;
         puppet.pull(Order::Fail);
-        tokio::time::sleep(2 * SECOND).await;
+        sleep(2 * SECOND).await;
     }
     assert_eq!(puppet.starts(), 4);
     assert!(!puppet.is_alive());
@@ -334,7 +333,7 @@ async fn a_spawned_task_belongs_to_its_run() {
                     std::future::pending::<()>().await;
                 });
             }
-            tokio::time::sleep(SECOND).await;
+            sleep(SECOND).await;
             Err::<(), _>(WorkerError::from("tired"))
         }
     });
@@ -343,12 +342,12 @@ async fn a_spawned_task_belongs_to_its_run() {
         .register_with(parent, |it| it.with_backoff(a_second()))
         .unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(500 * MILLI).await;
+    sleep(500 * MILLI).await;
     assert_eq!(alive.count(), 10);
     assert_eq!(bench.workers.status("parent").unwrap().tasks, 10);
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
     assert_eq!(alive.count(), 0, "they end with it");
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
     assert_eq!(alive.count(), 10, "and are there again with the next");
     bench.workers.stop_all().await;
     assert_eq!(alive.count(), 0);

@@ -1,14 +1,17 @@
 //! What all tests need: a manager apart from the world, and workers that do as they are told.
 
 use std::{
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
-use rs_core::{Backoff, Directory, Jitter, Mandate, Name};
+use rs_core::{Backoff, Clock, Directory, Jitter, Mandate, Name};
 use rs_metrics::Registry;
 use rs_workers::{
     GroupConfig, Intensity, ManagerConfig, Plain, Surroundings, Worker, WorkerContext, WorkerError,
@@ -139,6 +142,43 @@ pub(crate) async fn settle() {
     }
 }
 
+/// How long something takes on tokio's clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Clock::tokio().now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        Clock::tokio().now() - self.0
+    }
+}
+
+/// Waits on tokio's clock, which stands still in most tests.
+pub(crate) async fn sleep(time: Duration) {
+    Clock::tokio().sleep(time).await;
+}
+
+/// What the future gives, if it does so in time.
+pub(crate) async fn in_time<T>(time: Duration, future: impl Future<Output = T>) -> Result<T, ()> {
+    let (mut late, mut future) = (pin!(sleep(time)), pin!(future));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Ok(value)),
+        Poll::Pending => late.as_mut().poll(cx).map(|()| Err(())),
+    })
+    .await
+}
+
+/// A task beside the test.
+#[expect(clippy::disallowed_methods, reason = "a test may start tasks")]
+pub(crate) fn spawn<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(task)
+}
+
 /// What a worker is told to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -194,7 +234,7 @@ impl Puppet {
                     }
                     if ctx.unless_stopped(pulled).await.is_none() {
                         let slow = *strings.slow.lock().unwrap();
-                        tokio::time::sleep(slow).await;
+                        sleep(slow).await;
                         return Ok(());
                     }
                 }

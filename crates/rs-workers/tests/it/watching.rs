@@ -1,7 +1,7 @@
 //! Who is stuck, who hogs, who is paused, who drains.
 
 use crate::support::*;
-use rs_core::{Action, Clock, ControlError};
+use rs_core::{Action, Clock};
 use rs_workers::{
     HowStopped, ManagerConfig, Surroundings, WhenStuck, WorkerContext, WorkerManager, WorkerState,
     periodic, queue, worker,
@@ -32,7 +32,7 @@ async fn who_is_silent_for_too_long_is_stuck() {
         .unwrap();
     bench.workers.start_all().await.unwrap();
     for _ in 0..5 {
-        tokio::time::sleep(4 * SECOND).await;
+        sleep(4 * SECOND).await;
         beats.send(()).unwrap();
     }
     assert_eq!(
@@ -40,7 +40,7 @@ async fn who_is_silent_for_too_long_is_stuck() {
         WorkerState::Ready
     );
     assert!(bench.said().is_empty(), "{:?}", bench.said());
-    tokio::time::sleep(6 * SECOND).await;
+    sleep(6 * SECOND).await;
     let status = bench.workers.status("slow").unwrap();
     assert_eq!((status.state, status.stuck), (WorkerState::Stuck, 1));
     assert_eq!(status.at.as_deref(), Some("asking the bank"));
@@ -48,10 +48,10 @@ async fn who_is_silent_for_too_long_is_stuck() {
         bench.said(),
         ["worker slow: has shown no sign of life for 5s: last at `asking the bank`"],
     );
-    tokio::time::sleep(60 * SECOND).await;
+    sleep(60 * SECOND).await;
     assert_eq!(bench.said().len(), 1, "said once");
     beats.send(()).unwrap();
-    tokio::time::sleep(2 * SECOND).await;
+    sleep(2 * SECOND).await;
     assert!(bench.heard("worker slow: shows signs of life again"));
 }
 
@@ -71,9 +71,9 @@ async fn who_is_stuck_may_be_restarted() {
     };
     bench.workers.register_with(hangs, config).unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(6500 * MILLI).await;
+    sleep(6500 * MILLI).await;
     assert_eq!(runs.load(SeqCst), 1);
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
     assert_eq!(runs.load(SeqCst), 2, "5 s silent, 1 s grace, 1 s wait");
     assert_eq!(bench.workers.status("hangs").unwrap().restarts, 1);
 }
@@ -92,7 +92,7 @@ async fn waiting_for_work_is_no_sign_of_death() {
         .register_with(quiet("waits", &bench.log), |it| it)
         .unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(10 * MINUTE).await;
+    sleep(10 * MINUTE).await;
     assert!(bench.said().is_empty(), "{:?}", bench.said());
 }
 
@@ -163,26 +163,26 @@ async fn paused_by_somebody_for_a_reason_and_for_a_time() {
     });
     bench.workers.register(ticks).unwrap();
     bench.workers.start_all().await.unwrap();
-    tokio::time::sleep(3500 * MILLI).await;
+    sleep(3500 * MILLI).await;
     assert_eq!(turns.load(SeqCst), 3);
     bench
         .workers
         .pause("ticks", anna().lasting(10 * SECOND))
         .unwrap();
-    tokio::time::sleep(5 * SECOND).await;
+    sleep(5 * SECOND).await;
     assert_eq!(turns.load(SeqCst), 3);
     let status = bench.workers.status("ticks").unwrap();
     assert_eq!(
         (status.state, status.paused),
         (WorkerState::Paused, Some(anna().lasting(10 * SECOND)))
     );
-    tokio::time::sleep(10 * SECOND).await;
+    sleep(10 * SECOND).await;
     assert!(turns.load(SeqCst) > 3, "the pause ran out");
     assert!(bench.heard("worker ticks: pauses, by anna (a drill) for 10s"));
     assert!(bench.heard("worker ticks: goes on: the pause ran out"));
     bench.workers.pause_all(anna());
     let before = turns.load(SeqCst);
-    tokio::time::sleep(10 * SECOND).await;
+    sleep(10 * SECOND).await;
     assert!(turns.load(SeqCst) <= before);
     // One that is paused stops like any other.
     let report = bench.workers.stop_all().await;
@@ -199,7 +199,7 @@ async fn draining_finishes_what_is_there() {
         let mails = queue("mails", source, move |_: u32, _: WorkerContext| {
             let counted = Arc::clone(&counted);
             async move {
-                tokio::time::sleep(SECOND).await;
+                sleep(SECOND).await;
                 counted.fetch_add(1, SeqCst);
             }
         });
@@ -208,7 +208,7 @@ async fn draining_finishes_what_is_there() {
         for item in 0..400 {
             items.send(item).await.unwrap();
         }
-        tokio::time::sleep(1500 * MILLI).await;
+        sleep(1500 * MILLI).await;
         assert_eq!(handled.load(SeqCst), lanes);
         let report = bench.workers.drain_all(10 * MINUTE).await;
         assert!(report.is_clean(), "{report}");
@@ -218,7 +218,7 @@ async fn draining_finishes_what_is_there() {
         for item in 0..100 {
             items.send(item).await.unwrap();
         }
-        tokio::time::sleep(500 * MILLI).await;
+        sleep(500 * MILLI).await;
         let report = bench.workers.stop_all().await;
         assert!(report.is_clean(), "{report}");
         assert_eq!(handled.load(SeqCst), 400 + lanes);
@@ -229,9 +229,7 @@ async fn draining_finishes_what_is_there() {
 async fn a_drain_has_its_limit() {
     let bench = Bench::new();
     let (items, source) = mpsc::channel(100);
-    let mails = queue("mails", source, |_: u32, _: WorkerContext| {
-        tokio::time::sleep(SECOND)
-    });
+    let mails = queue("mails", source, |_: u32, _: WorkerContext| sleep(SECOND));
     bench.workers.register(mails).unwrap();
     bench.workers.start_all().await.unwrap();
     for item in 0..100 {
@@ -259,6 +257,7 @@ async fn the_directory_shows_and_steers() {
         bench
             .directory
             .control("worker", "rare", &Action::new(action), &anna())
+            .map_err(|error| error.to_string())
     };
     let state = || {
         bench
@@ -291,7 +290,11 @@ async fn the_directory_shows_and_steers() {
     tell("start").unwrap();
     settle().await;
     assert_eq!(state(), "ready");
-    assert!(matches!(tell("explode"), Err(ControlError::Unknown(_))));
+    assert!(
+        tell("explode")
+            .unwrap_err()
+            .starts_with("unknown action `explode`")
+    );
     let manager = bench.directory.find("worker_manager", "bench").unwrap();
     assert_eq!(
         manager.snapshot().get("states").unwrap().to_string(),

@@ -116,7 +116,7 @@ fn what_is_written_wrongly_is_explained() {
     );
     check(
         "at_once_first = 1",
-        "at_once_first: found integer `1`, expected a boolean",
+        "at_once_first: found 1, expected true or false",
     );
-    check("factor = \"2\"", "factor: found string \"2\", expected f64");
+    check("factor = \"2\"", "factor: found `2`, expected a number");
 }

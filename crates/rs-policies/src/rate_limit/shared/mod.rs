@@ -24,7 +24,7 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Ending, Guard, Inspect, Name, Rejection, Value, humane, label_set,
+    Call, ConfigError, Ending, Guard, Health, Inspect, Name, Rejection, Value, humane, label_set,
 };
 use rs_metrics::{
     Counter, Family, Observed, Surroundings,
@@ -154,12 +154,8 @@ impl SharedRateLimit {
             observed: OnceLock::new(),
             desk,
         });
-        inner
-            .observed
-            .get_or_init(|| metrics::shared_rate_limit(&inner.desk.home, &inner));
-        if let Some(directory) = around.directory() {
-            directory.register(&inner);
-        }
+        inner.observed.get_or_init(|| Inner::watch(&inner));
+        inner.desk.home.register(&inner);
         Ok(Self(inner))
     }
 
@@ -417,14 +413,25 @@ impl Guard for SharedRateLimit {
     fn leave(&self, (): (), _ending: Ending) {}
 }
 
-impl metrics::SharedRateLimitNumbers for Inner {
-    fn is_alone(&self) -> bool {
-        self.contact().is_lost()
+impl Inner {
+    /// Exports what it counts anyway.
+    fn watch(of: &Arc<Self>) -> Observed {
+        let home = &of.desk.home;
+        home.observe(&metrics::SHARED_RATE_LIMIT_LOST, of, |of, ()| {
+            u8::from(of.contact().is_lost()).into()
+        })
     }
 }
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("shared_rate_limit", desk.home);
+
+    fn health(&self) -> Health {
+        match self.contact().is_lost() {
+            true => Health::degraded("does not reach its store, goes by its own limit"),
+            false => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();
