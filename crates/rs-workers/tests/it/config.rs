@@ -1,5 +1,7 @@
 //! Configuration as people write it.
 
+use std::time::Duration;
+
 use crate::support::*;
 use rs_workers::{GroupConfig, Intensity, LeaderConfig, ManagerConfig, WhenStuck, WorkerConfig};
 
@@ -12,8 +14,11 @@ fn refused(checked: Result<(), rs_core::ConfigError>, field: &str) {
 fn what_makes_no_sense_is_refused() {
     let worker = WorkerConfig::default;
     worker().check().unwrap();
-    refused(worker().hogs_after(0 * SECOND).check(), "hogs_after");
-    refused(worker().ready_within(0 * SECOND).check(), "ready_within");
+    refused(worker().hogs_after(Duration::ZERO).check(), "hogs_after");
+    refused(
+        worker().ready_within(Duration::ZERO).check(),
+        "ready_within",
+    );
     refused(
         worker().stuck_after(MILLI, WhenStuck::Report).check(),
         "stuck_after",
@@ -27,19 +32,24 @@ fn what_makes_no_sense_is_refused() {
     let group = GroupConfig::default;
     group().check().unwrap();
     refused(
-        group().with_intensity(Intensity::of(1, 0 * SECOND)).check(),
+        group()
+            .with_intensity(Intensity::of(1, Duration::ZERO))
+            .check(),
         "intensity.within",
     );
     refused(group().with_backoff(backoff).check(), "backoff.factor");
     let manager = ManagerConfig::default;
     manager().check().unwrap();
     refused(manager().with_limit(0).check(), "limit");
-    refused(manager().with_lost_after(0 * SECOND).check(), "lost_after");
     refused(
-        manager().with_start_within(0 * SECOND).check(),
+        manager().with_lost_after(Duration::ZERO).check(),
+        "lost_after",
+    );
+    refused(
+        manager().with_start_within(Duration::ZERO).check(),
         "start_within",
     );
-    let inner = group().with_intensity(Intensity::of(1, 0 * SECOND));
+    let inner = group().with_intensity(Intensity::of(1, Duration::ZERO));
     refused(manager().with_root(inner).check(), "root.intensity.within");
     refused(LeaderConfig::default().with_lease(MILLI).check(), "lease");
     refused(
@@ -114,8 +124,8 @@ fn written_in_a_file() {
         "#,
     )
     .unwrap();
-    assert_eq!(worker.grace(), 90 * SECOND);
-    assert_eq!(worker.time_to_be_stuck(), Some(30 * SECOND));
+    assert_eq!(worker.grace(), 9Duration::ZERO);
+    assert_eq!(worker.time_to_be_stuck(), Some(3Duration::ZERO));
     let typo = toml::from_str::<WorkerConfig>("graze = \"1s\"")
         .unwrap_err()
         .to_string();
