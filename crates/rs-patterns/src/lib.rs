@@ -11,7 +11,7 @@
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
 //! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-streams`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
-//! | [`workers`] | `rs-workers` | `workers`, `workers-cron`, `workers-redis`, `workers-signal` | background work that is supervised and stops cleanly |
+//! | [`workers`] | `rs-workers` | `workers`, `workers-cron`, `workers-etcd`, `workers-redis`, `workers-signal` | background work that is supervised and stops cleanly |
 //!
 //! `full` switches everything on; `serde` lets configuration be read and snapshots be written.
 //!

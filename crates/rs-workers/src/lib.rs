@@ -149,6 +149,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `cron` | `cron`: cron expressions with time zones |
+//! | `etcd` | `EtcdLease`: replicas agree on a leader through etcd |
 //! | `redis` | `RedisLease`: replicas agree on a leader through Redis |
 //! | `serde` | configuration from files |
 //! | `signal` | `WorkerManager::run`: until SIGTERM or SIGINT; a second one means now |
@@ -179,6 +180,8 @@ pub use config::{
 };
 pub use context::{Woken, WorkerContext};
 pub use error::{GaveUp, ManagerError};
+#[cfg(feature = "etcd")]
+pub use lease::EtcdLease;
 #[cfg(feature = "redis")]
 pub use lease::RedisLease;
 pub use lease::{Claim, Epoch, Lease, LeaseError, LeaseFuture, MemoryLease};

@@ -48,6 +48,8 @@ pub(crate) struct LastEnd {
 struct Pause {
     by: Arc<Mandate>,
     until: Option<Instant>,
+    /// Whose pause it is: its own, or that of its group, for the first in it.
+    of: Option<Name>,
 }
 
 impl Slot {
@@ -158,22 +160,22 @@ impl Slot {
         }
     }
 
-    pub(crate) fn pause(&self, by: Arc<Mandate>, now: Instant) {
+    pub(crate) fn pause(&self, by: Arc<Mandate>, of: Option<Name>, now: Instant) {
         let until = by
             .expires_in()
             .map(|time| rs_core::Deadline::after(now, time).moment());
-        *locked(&self.pause) = Some(Pause { by, until });
+        *locked(&self.pause) = Some(Pause { by, until, of });
         self.paused.store(true, Ordering::Release);
         self.changed.notify_waiters();
     }
 
-    /// By whose order it was paused, if it was.
-    pub(crate) fn resume(&self, now: Instant) -> Option<Arc<Mandate>> {
+    /// Ends its pause; whose it was, if that is to be said.
+    pub(crate) fn resume(&self, now: Instant) -> Option<Name> {
         let pause = locked(&self.pause).take()?;
         self.vital.beat(now);
         self.paused.store(false, Ordering::Release);
         self.changed.notify_waiters();
-        Some(pause.by)
+        pause.of
     }
 
     pub(crate) fn is_paused(&self) -> bool {

@@ -1,9 +1,13 @@
 //! Who may lead: what a lease has to do, and where it is kept.
 
+#[cfg(feature = "etcd")]
+mod etcd;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdLease;
 pub use memory::MemoryLease;
 #[cfg(feature = "redis")]
 pub use redis::RedisLease;

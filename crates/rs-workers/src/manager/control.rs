@@ -161,9 +161,10 @@ impl Inspect for Slot {
                 "its manager has not started anything".to_owned(),
             ));
         }
+        let this = |id| manager.slots_in(id);
         match action.name() {
-            "pause" => manager.pause(self, &Arc::new(by.clone())),
-            "resume" => manager.resume(self, &Arc::new(by.clone())),
+            "pause" => manager.pause(&this(id), self.name, by.clone()),
+            "resume" => manager.resume(&this(id), self.name, by.clone()),
             "run_now" => self.want_run(),
             "restart" => manager.act(|state, now| state.tree.restart(id, now)),
             "start" => manager.act(|state, now| state.tree.start(id, now)),

@@ -10,7 +10,7 @@ use super::inner::Inner;
 use crate::{
     WhenGivenUp, WhenStuck, event,
     race::unless,
-    tree::{GroupPhase, Phase, Tree, Why},
+    tree::{GroupPhase, Phase, Then, Tree, Why},
 };
 
 /// Wakes the task that looks after the time.
@@ -73,16 +73,20 @@ impl Inner {
         }
         let mut state = self.state();
         let due = state.tree.next_due();
+        let gave_up = matches!(
+            state.tree.group_phase(Tree::ROOT),
+            Some(GroupPhase::Off(Why::GivenUp) | GroupPhase::Stopping(Then::Off(Why::GivenUp)))
+        );
+        // Whoever blocks a thread does not keep the process.
+        let ends = gave_up && state.tree.is_calm(Tree::ROOT);
         let is_over = state.tree.running() == 0 && due.is_none();
+        state.driving = !is_over;
+        drop(state);
+        if let (true, WhenGivenUp::Exit(code)) = (ends, self.rules.get().then()) {
+            std::process::exit(code.into());
+        }
         if is_over {
-            state.driving = false;
-            let given_up =
-                state.tree.group_phase(Tree::ROOT) == Some(GroupPhase::Off(Why::GivenUp));
-            drop(state);
             self.changed.notify_waiters();
-            if let (true, WhenGivenUp::Exit(code)) = (given_up, self.rules.get().then()) {
-                std::process::exit(code.into());
-            }
             return Next::Never;
         }
         Next::At(due.map_or(*watch, |due| due.min(*watch)))
@@ -96,8 +100,9 @@ impl Inner {
             if let Some(until) = slot.paused_until() {
                 match until <= now {
                     true => {
-                        slot.resume(now);
-                        self.home.record(|| event::resumed(slot.name, None));
+                        if let Some(name) = slot.resume(now) {
+                            self.home.record(|| event::resumed(name, None));
+                        }
                     }
                     false => sooner(until),
                 }

@@ -73,21 +73,15 @@ impl WorkerManager {
     /// # Errors
     /// When there is nothing of this name.
     pub fn pause(&self, name: impl Into<Name>, by: Mandate) -> Result<(), ManagerError> {
-        let id = self.find(name.into())?;
-        self.pause_in(id, by);
+        let name = name.into();
+        let id = self.find(name)?;
+        self.0.pause(&self.0.slots_in(id), name, by);
         Ok(())
     }
 
     /// Tells all to stand still where they can.
     pub fn pause_all(&self, by: Mandate) {
-        self.pause_in(Tree::ROOT, by);
-    }
-
-    fn pause_in(&self, id: Id, by: Mandate) {
-        let by = Arc::new(by);
-        for slot in self.0.slots_in(id) {
-            self.0.pause(&slot, &by);
-        }
+        self.0.pause(&self.0.slots_in(Tree::ROOT), self.name(), by);
     }
 
     /// Lets this worker, or all in this group, go on.
@@ -95,21 +89,15 @@ impl WorkerManager {
     /// # Errors
     /// When there is nothing of this name.
     pub fn resume(&self, name: impl Into<Name>, by: Mandate) -> Result<(), ManagerError> {
-        let id = self.find(name.into())?;
-        self.resume_in(id, by);
+        let name = name.into();
+        let id = self.find(name)?;
+        self.0.resume(&self.0.slots_in(id), name, by);
         Ok(())
     }
 
     /// Lets all go on.
     pub fn resume_all(&self, by: Mandate) {
-        self.resume_in(Tree::ROOT, by);
-    }
-
-    fn resume_in(&self, id: Id, by: Mandate) {
-        let by = Arc::new(by);
-        for slot in self.0.slots_in(id) {
-            self.0.resume(&slot, &by);
-        }
+        self.0.resume(&self.0.slots_in(Tree::ROOT), self.name(), by);
     }
 
     /// Gives a worker another configuration. It counts from its next step on: the next restart, the next
@@ -190,18 +178,28 @@ impl WorkerManager {
 }
 
 impl super::Inner {
-    pub(super) fn pause(&self, slot: &Slot, by: &Arc<Mandate>) {
-        slot.pause(Arc::clone(by), self.clock.now());
-        self.home
-            .record(|| event::paused(slot.name, Arc::clone(by)));
+    /// Pauses these, which is said once.
+    pub(super) fn pause(&self, slots: &[Arc<Slot>], name: Name, by: Mandate) {
+        let (by, now) = (Arc::new(by), self.clock.now());
+        let mut of = Some(name);
+        for slot in slots {
+            slot.pause(Arc::clone(&by), of.take(), now);
+        }
+        self.home.record(|| event::paused(name, by));
         // An end of the pause may be near.
         self.bell.ring();
     }
 
-    pub(super) fn resume(&self, slot: &Slot, by: &Arc<Mandate>) {
-        if slot.resume(self.clock.now()).is_some() {
+    pub(super) fn resume(&self, slots: &[Arc<Slot>], name: Name, by: Mandate) {
+        let now = self.clock.now();
+        let mut any = false;
+        for slot in slots.iter().filter(|slot| slot.is_paused()) {
+            slot.resume(now);
+            any = true;
+        }
+        if any {
             self.home
-                .record(|| event::resumed(slot.name, Some(Arc::clone(by))));
+                .record(|| event::resumed(name, Some(Arc::new(by))));
         }
     }
 

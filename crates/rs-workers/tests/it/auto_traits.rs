@@ -83,6 +83,10 @@ fn every_public_type() {
         Misfire: "Send Sync Unpin Copy Clone";
         WallClock: "Send Sync Unpin Clone";
     }
+    #[cfg(feature = "etcd")]
+    table! {
+        EtcdLease: "Send Sync Unpin";
+    }
     #[cfg(feature = "redis")]
     table! {
         RedisLease: "Send Sync Unpin";

@@ -124,8 +124,8 @@ fn written_in_a_file() {
         "#,
     )
     .unwrap();
-    assert_eq!(worker.grace(), 9Duration::ZERO);
-    assert_eq!(worker.time_to_be_stuck(), Some(3Duration::ZERO));
+    assert_eq!(worker.grace(), 90 * SECOND);
+    assert_eq!(worker.time_to_be_stuck(), Some(30 * SECOND));
     let typo = toml::from_str::<WorkerConfig>("graze = \"1s\"")
         .unwrap_err()
         .to_string();

@@ -233,12 +233,16 @@ async fn a_leader_that_fails_or_panics_gives_its_lease_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_memory_lease_keeps_the_contract() {
-    keeps_the_contract(&MemoryLease::new(), async |time| sleep(time).await).await;
+    keeps_the_contract(&MemoryLease::new(), 200 * MILLI, sleep).await;
 }
 
-/// What every lease has to do.
-pub(crate) async fn keeps_the_contract(lease: &impl Lease, pass: impl AsyncFn(Duration)) {
-    let claim = |holder: &str| Claim::new("job", holder, 400 * MILLI);
+/// What every lease has to do that lasts two units.
+pub(crate) async fn keeps_the_contract(
+    lease: &impl Lease,
+    unit: Duration,
+    pass: impl AsyncFn(Duration),
+) {
+    let claim = |holder: &str| Claim::new("job", holder, 2 * unit);
     let (a, b) = (claim("a"), claim("b"));
     let first = lease.acquire(&a).await.unwrap().unwrap();
     assert_eq!(lease.acquire(&b).await.unwrap(), None);
@@ -270,14 +274,14 @@ pub(crate) async fn keeps_the_contract(lease: &impl Lease, pass: impl AsyncFn(Du
     let third = lease.acquire(&b).await.unwrap().unwrap();
     assert!(third > second);
     // Other names have leases of their own.
-    let other = Claim::new("other job", "a", 400 * MILLI);
+    let other = Claim::new("other job", "a", 2 * unit);
     assert!(lease.acquire(&other).await.unwrap().is_some());
     // Renewed it lasts, and left alone it ends.
     for _ in 0..4 {
-        pass(200 * MILLI).await;
+        pass(unit).await;
         assert!(lease.renew(&b, third).await.unwrap());
     }
-    pass(600 * MILLI).await;
+    pass(3 * unit).await;
     assert!(!lease.renew(&b, third).await.unwrap());
     assert!(lease.acquire(&a).await.unwrap().unwrap() > third);
 }

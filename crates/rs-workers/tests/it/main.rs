@@ -13,7 +13,7 @@ mod order;
 #[cfg(feature = "signal")]
 mod process;
 #[cfg(feature = "redis")]
-mod redis;
+mod replicas;
 mod shapes;
 mod stopping;
 mod stress;

@@ -1,4 +1,4 @@
-//! Two processes that share a lease in a real Redis; one of them is frozen while it leads.
+//! Two processes that share a lease in a real Redis or etcd; one of them is frozen while it leads.
 
 use crate::{leader::keeps_the_contract, support::*};
 use redis::{AsyncCommands, Script, aio::MultiplexedConnection};
@@ -14,6 +14,8 @@ use std::{
 
 const SOON: Duration = Duration::from_secs(30);
 const URL: &str = "RS_WORKERS_TEST_REDIS";
+/// Where the lease is kept, if not in Redis.
+const ETCD: &str = "RS_WORKERS_TEST_ETCD";
 
 /// What the leader changes: it takes nothing from a leader of an older epoch.
 const FENCED: &str = "
@@ -31,7 +33,7 @@ const FENCED: &str = "
 async fn redis_keeps_the_contract() {
     let redis = Redis::start().await.unwrap();
     let lease = RedisLease::new(&redis.url()).unwrap();
-    keeps_the_contract(&lease, sleep).await;
+    keeps_the_contract(&lease, 200 * MILLI, sleep).await;
 }
 
 #[tokio::test]
@@ -66,10 +68,46 @@ async fn epochs_grow_even_if_redis_forgets() {
 }
 
 #[tokio::test]
-async fn a_frozen_leader_is_replaced_and_fenced() {
+async fn a_leader_by_redis_that_is_frozen_is_replaced_and_fenced() {
+    a_frozen_leader_is_replaced_and_fenced(None).await;
+}
+
+/// What the leader changes is in Redis here, too.
+#[cfg(feature = "etcd")]
+#[tokio::test]
+async fn a_leader_by_etcd_that_is_frozen_is_replaced_and_fenced() {
+    let etcd = rs_testkit::Etcd::start().await.unwrap();
+    a_frozen_leader_is_replaced_and_fenced(Some(etcd.url())).await;
+}
+
+#[cfg(feature = "etcd")]
+#[tokio::test]
+async fn etcd_keeps_the_contract() {
+    let etcd = rs_testkit::Etcd::start().await.unwrap();
+    let lease = rs_workers::EtcdLease::new(&etcd.url()).unwrap();
+    // Its leases last whole seconds, and it looks now and then who is late.
+    keeps_the_contract(&lease, 2 * SECOND, sleep).await;
+    // One that is away is an error, and is found again.
+    let claim = Claim::new("job", "a", MINUTE);
+    etcd.kill().await;
+    assert!(lease.acquire(&claim).await.is_err());
+    etcd.restart().await.unwrap();
+    let again = async || {
+        lease
+            .acquire(&claim)
+            .await
+            .is_ok_and(|epoch| epoch.is_some())
+    };
+    wait_until("it answers again", SOON, again).await.unwrap();
+    for wrong in ["", "etcd", "https://etcd:2379", "http://"] {
+        assert!(rs_workers::EtcdLease::new(wrong).is_err(), "{wrong}");
+    }
+}
+
+async fn a_frozen_leader_is_replaced_and_fenced(etcd: Option<String>) {
     let redis = Redis::start().await.unwrap();
     let mut raw = raw(&redis.url()).await;
-    let replicas = [Replica::start(&redis.url()), Replica::start(&redis.url())];
+    let replicas = [0, 1].map(|_| Replica::start(&redis.url(), etcd.as_deref()));
     let first = leader_other_than(&mut raw, 0).await;
     let frozen = replicas.iter().find(|it| it.id() == first).unwrap();
     frozen.signal(rustix::process::Signal::STOP);
@@ -132,11 +170,12 @@ async fn leader_other_than(raw: &mut MultiplexedConnection, other: u32) -> u32 {
 struct Replica(Child);
 
 impl Replica {
-    fn start(url: &str) -> Self {
+    fn start(url: &str, etcd: Option<&str>) -> Self {
         let binary = std::env::current_exe().unwrap();
         let child = Command::new(binary)
-            .args(["redis::replica", "--exact", "--nocapture"])
+            .args(["replicas::replica", "--exact", "--nocapture"])
             .env(URL, url)
+            .env(ETCD, etcd.unwrap_or_default())
             .stdout(Stdio::null())
             .spawn();
         Self(child.unwrap())
@@ -169,7 +208,7 @@ fn replica() {
         .build();
     runtime.unwrap().block_on(async {
         let workers = WorkerManager::new("replica", ManagerConfig::default()).unwrap();
-        let lease = RedisLease::new(&url).unwrap().with_timeout(300 * MILLI);
+        let lease = lease(&url);
         let config = LeaderConfig::default().with_lease(SECOND);
         let writer = worker("writer", move |ctx: WorkerContext| lead(ctx, url.clone()));
         workers
@@ -179,6 +218,15 @@ fn replica() {
         // Until it is killed; and not for ever, should nobody do that.
         sleep(4 * SOON).await;
     });
+}
+
+fn lease(url: &str) -> std::sync::Arc<dyn Lease> {
+    #[cfg(feature = "etcd")]
+    if let Some(etcd) = std::env::var(ETCD).ok().filter(|etcd| !etcd.is_empty()) {
+        return std::sync::Arc::new(rs_workers::EtcdLease::new(&etcd).unwrap());
+    }
+    let lease = RedisLease::new(url).unwrap();
+    std::sync::Arc::new(lease.with_timeout(300 * MILLI))
 }
 
 async fn lead(ctx: WorkerContext, url: String) -> Result<(), WorkerError> {
