@@ -251,6 +251,7 @@ fn a_runtime_that_goes_away_takes_all_along() {
     assert_eq!(alive.count(), 0);
     let off = |status: rs_workers::WorkerStatus| status.state == WorkerState::Off;
     assert!(workers.statuses().into_iter().all(off));
+    assert_eq!(workers.runs(), 2, "nothing was started where nothing runs");
 }
 
 #[test]

@@ -282,6 +282,41 @@ async fn who_was_stopped_by_order_does_not_come_back_with_the_others() {
     assert!(a.is_alive());
 }
 
+/// Also if the others are restarted while it is still being stopped.
+#[tokio::test(start_paused = true)]
+async fn who_is_being_stopped_by_order_does_not_come_back_either() {
+    let bench = Bench::with(root(GroupConfig::one_for_all()));
+    let (slow, fails) = (Puppet::new("slow"), Puppet::new("fails"));
+    slow.slow(5 * SECOND);
+    for puppet in [&slow, &fails] {
+        let config = |it: WorkerConfig| it.with_backoff(a_second());
+        bench
+            .workers
+            .register_with(puppet.worker(), config)
+            .unwrap();
+    }
+    bench.workers.start_all().await.unwrap();
+    settle().await;
+    assert!(in_time(SECOND, bench.workers.stop("slow")).await.is_err());
+    fails.pull(Order::Fail);
+    sleep(10 * SECOND).await;
+    assert!(!slow.is_alive() && fails.is_alive());
+    assert_eq!((slow.starts(), fails.starts()), (1, 2));
+    // A restart by order, on the other hand, is overtaken by that of the group.
+    slow.slow(5 * SECOND);
+    bench.workers.start("slow").await.unwrap();
+    settle().await;
+    assert!(
+        in_time(SECOND, bench.workers.restart("slow"))
+            .await
+            .is_err()
+    );
+    fails.pull(Order::Fail);
+    sleep(10 * SECOND).await;
+    assert!(slow.is_alive() && fails.is_alive());
+    assert_eq!((slow.starts(), slow.most()), (3, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_restart_by_order_counts_for_nothing() {
     let config = GroupConfig::one_for_one().with_intensity(intensity(0, MINUTE));
