@@ -4,7 +4,7 @@ use std::{future::Future, io, pin::pin, task::Poll};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{GaveUp, ManagerError, StopReport, WorkerManager, race::unless};
+use crate::{GaveUp, ManagerError, StopReport, WhenGivenUp, WorkerManager, race::unless};
 
 /// Why [`WorkerManager::run`] stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,9 @@ impl WorkerManager {
             let stop = pin!(self.stop_all());
             unless(told.next(), stop).await
         };
+        if let (Some(_), WhenGivenUp::Exit(code)) = (&gave_up, self.config().then()) {
+            std::process::exit(code.into());
+        }
         Ok(match (stopped, gave_up) {
             (Some(report), None) => Stopped::Told(report),
             (Some(report), Some(why)) => Stopped::GaveUp(why, report),

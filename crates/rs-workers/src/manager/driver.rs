@@ -10,7 +10,7 @@ use super::inner::Inner;
 use crate::{
     WhenGivenUp, WhenStuck, event,
     race::unless,
-    tree::{GroupPhase, Phase, Then, Tree, Why},
+    tree::{Phase, Tree},
 };
 
 /// Wakes the task that looks after the time.
@@ -73,12 +73,8 @@ impl Inner {
         }
         let mut state = self.state();
         let due = state.tree.next_due();
-        let gave_up = matches!(
-            state.tree.group_phase(Tree::ROOT),
-            Some(GroupPhase::Off(Why::GivenUp) | GroupPhase::Stopping(Then::Off(Why::GivenUp)))
-        );
         // Whoever blocks a thread does not keep the process.
-        let ends = gave_up && state.tree.is_calm(Tree::ROOT);
+        let ends = state.tree.gave_up() && state.tree.is_calm(Tree::ROOT);
         let is_over = state.tree.running() == 0 && due.is_none();
         state.driving = !is_over;
         drop(state);

@@ -155,6 +155,7 @@ impl Tree {
             restarts,
             within,
         });
+        self.gave_up |= group == Self::ROOT;
         let then = match group == Self::ROOT {
             true => Then::Off(Why::GivenUp),
             false => Then::Fail,

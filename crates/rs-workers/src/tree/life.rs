@@ -12,6 +12,7 @@ use super::{
 impl Tree {
     /// Starts this and what is in it, by order: also what somebody had stopped.
     pub(crate) fn start(&mut self, id: Id, now: Instant) {
+        self.gave_up &= id != Self::ROOT;
         self.raise(id, now);
         self.start_node(id, true, now);
         self.settle(now);

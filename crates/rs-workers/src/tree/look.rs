@@ -33,6 +33,11 @@ impl Tree {
         self.node(id).and_then(|node| node.timer)
     }
 
+    /// Whether the outermost group gave up, whatever it was told since but to start.
+    pub(crate) const fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
     pub(crate) fn is_live(&self, id: Id) -> bool {
         self.node(id).is_some_and(|node| node.flags.live)
     }

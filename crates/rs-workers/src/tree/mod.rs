@@ -35,6 +35,8 @@ pub(crate) struct Tree {
     commands: VecDeque<Command>,
     instances: Instance,
     lost: usize,
+    /// The outermost group had too many restarts since it was last started.
+    gave_up: bool,
     lost_after: Duration,
     dice: Rng,
 }
@@ -102,6 +104,7 @@ impl Tree {
             commands: VecDeque::new(),
             instances: 0,
             lost: 0,
+            gave_up: false,
             lost_after,
             dice,
         };
