@@ -3,13 +3,14 @@
 use rs_patterns::{
     breaker,
     metrics::{self, Catalogue},
-    policies,
+    policies, workers,
 };
 
 /// The catalogue of every crate.
 static CATALOGUES: &[&Catalogue] = &[
     &breaker::metrics::CATALOGUE,
     &policies::metrics::CATALOGUE,
+    &workers::metrics::CATALOGUE,
     &metrics::CATALOGUE,
 ];
 
