@@ -1,0 +1,425 @@
+//! What the handles of a balancer share, and how an endpoint is picked.
+
+use std::sync::{
+    Arc as Std, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicU64 as Plain, Ordering},
+};
+
+use rs_core::{Call, Guard, Rejection};
+use rs_metrics::{
+    Counter, Family, Observed,
+    pattern::{Home, Rules},
+};
+
+use crate::{
+    BalancerConfig, Cause, Lease, NoEndpoint,
+    common::{Common, NEVER, Nanos, is_alarmed, millis},
+    desk::{self, AtHand},
+    dice::Dice,
+    event,
+    node::Node,
+    roster::Roster,
+    sync::{Arc, Published},
+    tend::Tended,
+    tried::Avoid,
+    view::{View, Watch},
+};
+
+pub(crate) struct Inner<T, G> {
+    /// Which one it is, in this process.
+    id: u64,
+    pub(crate) home: Home,
+    pub(crate) rules: Rules<BalancerConfig>,
+    pub(crate) common: Std<Common>,
+    current: Published<View<T, G>>,
+    roster: Mutex<Roster<T, G>>,
+    /// Held by whoever changes which endpoints there are.
+    pub(crate) updating: Mutex<()>,
+    pub(crate) guard: MakeGuard<T, G>,
+    pub(crate) refused: Family<Counter, NoEndpoint>,
+    pub(crate) ejections: Family<Counter, Cause>,
+    pub(crate) moved_on: Family<Counter>,
+    pub(crate) observed: OnceLock<Box<[Observed]>>,
+}
+
+/// Makes the guard of an endpoint from its id and value.
+pub(crate) type MakeGuard<T, G> = Box<dyn Fn(&str, &T) -> G + Send + Sync>;
+
+/// The longest time that a thread rests from looking after endpoints, and how many times as long as looking
+/// takes it rests.
+const LONGEST_REST: Nanos = 100_000_000;
+const REST: u64 = 20;
+
+/// One pick in so many looks whether it is time to compare endpoints.
+const GLANCES: u32 = 64;
+
+/// What an endpoint is picked for.
+pub(crate) struct Wish<'a, T> {
+    pub(crate) call: &'a Call,
+    /// Endpoints that the caller does not want.
+    pub(crate) but: Option<&'a (dyn Fn(&str, &T) -> bool + 'a)>,
+}
+
+impl<T, G> Inner<T, G>
+where
+    T: Send + Sync + 'static,
+    G: Guard + 'static,
+{
+    pub(crate) fn new(home: Home, rules: Rules<BalancerConfig>, guard: MakeGuard<T, G>) -> Self {
+        static NEXT: Plain = Plain::new(1);
+        let around = &home.around;
+        let seed = around
+            .seed()
+            .map(|_| around.dice(home.name.as_str()).u64(..));
+        let registry = home.metrics();
+        let inner = Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            common: Std::new(Common::new(around.clock().clone(), seed)),
+            current: Published::new(Std::new(View::empty())),
+            roster: Mutex::new(Roster::new()),
+            updating: Mutex::new(()),
+            guard,
+            refused: crate::metrics::REFUSED.bind_in(&registry, home.name),
+            ejections: crate::metrics::EJECTIONS.bind_in(&registry, home.name),
+            moved_on: crate::metrics::MOVED_ON.bind_in(&registry, home.name),
+            observed: OnceLock::new(),
+            rules,
+            home,
+        };
+        inner.tell_rules(&inner.rules.get());
+        inner
+    }
+
+    pub(crate) fn roster(&self) -> MutexGuard<'_, Roster<T, G>> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn view(&self) -> Std<View<T, G>> {
+        self.current.get()
+    }
+
+    /// What endpoints and leases go by.
+    pub(crate) fn tell_rules(&self, config: &BalancerConfig) {
+        let streak = config
+            .outliers()
+            .map_or(0, crate::Outliers::consecutive_failures);
+        let latency = match config.strategy() {
+            crate::Strategy::LatencyBased(latency) => *latency,
+            _ => crate::Latency::default().with_failure_counting_as(std::time::Duration::ZERO),
+        };
+        self.common
+            .set_rules(streak, latency.decay(), latency.failure_counts_as());
+    }
+
+    /// Works with the view in force.
+    #[inline]
+    pub(crate) fn at_hand<R>(&self, work: impl FnOnce(AtHand<'_, T, G>) -> R) -> R {
+        let version = self.common.version();
+        if is_alarmed(version) {
+            self.look_after(false);
+        }
+        match desk::with_kept(self.id, version, work) {
+            Ok(result) => result,
+            Err(work) => self.fetch(work),
+        }
+    }
+
+    #[cold]
+    fn fetch<R>(&self, work: impl FnOnce(AtHand<'_, T, G>) -> R) -> R {
+        // In this order: a view that is newer than its version is fetched once more, never the other way.
+        let version = self.common.version();
+        let view = self.current.get();
+        desk::keep_and(self.id, version, view, work)
+    }
+
+    /// Chooses an endpoint, and says when that was, if calls are timed.
+    #[inline]
+    fn choose<W: Watch>(
+        &self,
+        call: &Call,
+        avoid: &Avoid,
+        watch: &W,
+    ) -> Result<Chosen<T, G>, NoEndpoint> {
+        match self.choose_unless_due(call, avoid, watch, true) {
+            Some(chosen) => chosen,
+            None => {
+                self.look_after(true);
+                let chosen = self.choose_unless_due(call, avoid, watch, false);
+                chosen.unwrap_or(Err(NoEndpoint::Empty))
+            }
+        }
+    }
+
+    /// `None` if time has changed something, and the caller can do something about it.
+    #[inline]
+    fn choose_unless_due<W: Watch>(
+        &self,
+        call: &Call,
+        avoid: &Avoid,
+        watch: &W,
+        can_look: bool,
+    ) -> Option<Result<Chosen<T, G>, NoEndpoint>> {
+        self.at_hand(|at_hand| {
+            let view = at_hand.view;
+            let mut begun = NEVER;
+            let mut now = 0;
+            if view.has_times {
+                let moment = self.moment(view, at_hand.picks);
+                if can_look && moment != NEVER && moment >= view.due.min(view.sweep_at) {
+                    return None;
+                }
+                now = millis(moment);
+                if view.timed {
+                    begun = moment;
+                }
+            }
+            let chosen = match &self.common.seeded {
+                None => view.choose(&self.common, call, avoid, &at_hand.dice, now, watch),
+                Some(seed) => {
+                    let state = seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+                    let state = std::cell::Cell::new(rs_core::hash::spread(state));
+                    view.choose(&self.common, call, avoid, &Dice(&state), now, watch)
+                }
+            };
+            Some(chosen.map(|node| Chosen {
+                node,
+                begun,
+                tries: view.tries,
+                counted: view.counted,
+            }))
+        })
+    }
+
+    /// The time, if somebody has to know it now; else [`NEVER`].
+    #[inline]
+    fn moment(&self, view: &View<T, G>, picks: u32) -> Nanos {
+        let is_watched = view.due != NEVER && !self.common.has_keeper();
+        if view.timed || is_watched || picks % GLANCES == 0 {
+            self.common.now()
+        } else {
+            NEVER
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pick<W: Watch>(
+        &self,
+        wish: &Wish<'_, T>,
+        watch: &W,
+    ) -> Result<Lease<T, G>, Rejection> {
+        let tried = self.common.tried.by(wish.call);
+        match self.choose(wish.call, &tried, watch) {
+            Ok(chosen) if wish.but.is_none() => match chosen.node.guard.try_enter(wish.call) {
+                Ok(ticket) => Ok(self.lease(chosen, ticket, wish.call)),
+                Err(refusal) => self.pick_elsewhere(wish, tried, Some((&chosen, refusal)), watch),
+            },
+            // Also when it has not been told of the set: time may have brought somebody back.
+            _ => self.pick_elsewhere(wish, tried, None, watch),
+        }
+    }
+
+    #[inline]
+    fn lease(&self, chosen: Chosen<T, G>, ticket: G::Ticket, call: &Call) -> Lease<T, G> {
+        let id = call.id().get();
+        self.common.tried.picks(id, chosen.node.number);
+        let counted = chosen.counted;
+        let mut lease = Lease::new(chosen.node, ticket, chosen.begun, id);
+        if counted {
+            lease.count();
+        }
+        lease
+    }
+
+    /// The first choice is none: its guard refuses, the caller does not want it, or there is none.
+    #[cold]
+    fn pick_elsewhere<W: Watch>(
+        &self,
+        wish: &Wish<'_, T>,
+        tried: Avoid,
+        first: Option<(&Chosen<T, G>, Rejection)>,
+        watch: &W,
+    ) -> Result<Lease<T, G>, Rejection> {
+        // Those that must not be: refused in this pick, or not wanted. Those that should not be: tried.
+        let mut out = Avoid::default();
+        let mut refused = 0;
+        let mut last = None;
+        if let Some((chosen, refusal)) = first {
+            self.moved_on.increment();
+            watch.refuses(chosen.node.number, &refusal);
+            out.add(chosen.node.number);
+            (refused, last) = (1, Some(refusal));
+        }
+        let mut avoid = out.and(&tried);
+        let mut looked_after = false;
+        loop {
+            let chosen = match self.choose(wish.call, &avoid, watch) {
+                Ok(chosen) => chosen,
+                // Rather one that was tried than none.
+                Err(NoEndpoint::Excluded) if avoid.is_more_than(&out) => {
+                    avoid = out;
+                    continue;
+                }
+                Err(why) if !looked_after && why != NoEndpoint::Excluded => {
+                    looked_after = true;
+                    if self.look_after(true) {
+                        continue;
+                    }
+                    return Err(self.refuse(why));
+                }
+                Err(why) => {
+                    return Err(match last {
+                        Some(refusal) => self.guard_refuses(refusal),
+                        None => self.refuse(why),
+                    });
+                }
+            };
+            let node = &chosen.node;
+            if wish.but.is_some_and(|but| but(&node.id, &node.value)) {
+                if out.is_full() {
+                    return self.pick_among_all(wish, watch);
+                }
+                out.add(node.number);
+                avoid.add(node.number);
+                continue;
+            }
+            match node.guard.try_enter(wish.call) {
+                Ok(ticket) => return Ok(self.lease(chosen, ticket, wish.call)),
+                Err(refusal) => {
+                    self.moved_on.increment();
+                    watch.refuses(node.number, &refusal);
+                    refused += 1;
+                    if refused >= u32::from(chosen.tries) || out.is_full() {
+                        return Err(self.guard_refuses(refusal));
+                    }
+                    out.add(node.number);
+                    avoid.add(node.number);
+                    last = Some(refusal);
+                }
+            }
+        }
+    }
+
+    /// The caller wants few of many: looks at all that may be chosen, from anywhere on.
+    fn pick_among_all<W: Watch>(
+        &self,
+        wish: &Wish<'_, T>,
+        watch: &W,
+    ) -> Result<Lease<T, G>, Rejection> {
+        let view = self.view();
+        let begun = if view.timed { self.common.now() } else { NEVER };
+        let mut last = None;
+        let mut refused = 0;
+        for node in view.all(fastrand::usize(..)) {
+            if wish.but.is_some_and(|but| but(&node.id, &node.value)) {
+                continue;
+            }
+            match node.guard.try_enter(wish.call) {
+                Ok(ticket) => {
+                    watch.looks_at(node.number);
+                    let chosen = Chosen {
+                        node,
+                        begun,
+                        tries: view.tries,
+                        counted: view.counted,
+                    };
+                    return Ok(self.lease(chosen, ticket, wish.call));
+                }
+                Err(refusal) => {
+                    self.moved_on.increment();
+                    refused += 1;
+                    if refused >= view.tries {
+                        return Err(self.guard_refuses(refusal));
+                    }
+                    last = Some(refusal);
+                }
+            }
+        }
+        Err(match last {
+            Some(refusal) => self.guard_refuses(refusal),
+            None => self.refuse(NoEndpoint::Excluded),
+        })
+    }
+
+    #[cold]
+    fn refuse(&self, why: NoEndpoint) -> Rejection {
+        self.refused[why].increment();
+        why.reject(self.home.name)
+    }
+
+    /// The guards refused: the last of them says why.
+    #[cold]
+    fn guard_refuses(&self, refusal: Rejection) -> Rejection {
+        self.refused[NoEndpoint::Refused].increment();
+        refusal
+    }
+
+    /// Does what is due about endpoints, unless somebody does or has just done it. Whether the view in
+    /// force is another now.
+    #[cold]
+    pub(crate) fn look_after(&self, surely: bool) -> bool {
+        let now = self.common.now();
+        let Ok(mut roster) = self.roster.try_lock() else {
+            return false;
+        };
+        if now < roster.rest_until && !surely {
+            return false;
+        }
+        let config = self.rules.get();
+        self.common.calm();
+        let tended = roster.tend(self.home.name, &config, now);
+        let view = self.view();
+        let changed = tended.changed || now >= view.due || now >= view.sweep_at;
+        let old = changed.then(|| self.publish(&mut roster, &config, now));
+        let took = self.common.now().saturating_sub(now);
+        roster.rest_until = now.saturating_add((took * REST).min(LONGEST_REST));
+        drop(roster);
+        self.announce(tended);
+        if let Some((_, signal)) = old
+            && let Some(signal) = signal
+        {
+            self.home.record(|| signal);
+        }
+        changed
+    }
+
+    pub(crate) fn announce(&self, tended: Tended) {
+        for cause in tended.ejected {
+            self.ejections[cause].increment();
+        }
+        for signal in tended.signals {
+            self.home.record(|| signal);
+        }
+    }
+
+    /// Puts a new view in force; the old one is to be dropped when nobody waits for it.
+    pub(crate) fn publish(
+        &self,
+        roster: &mut Roster<T, G>,
+        config: &BalancerConfig,
+        now: Nanos,
+    ) -> (Std<View<T, G>>, Option<rs_core::Signal>) {
+        let before = self.current.get();
+        let random = match &self.common.seeded {
+            Some(seed) => rs_core::hash::spread(seed.load(Ordering::Relaxed)),
+            None => fastrand::u64(..),
+        };
+        let view = roster.arrange(config, &before, random >> 32, now);
+        let (panicking, generation) = (view.panicking, view.generation);
+        let old = self.current.replace(Std::new(view));
+        self.common.publish(generation);
+        let counts = roster.counts;
+        let known = roster.entries.len();
+        let signal = (panicking != before.panicking)
+            .then(|| event::panic(self.home.name, panicking, counts.up, known));
+        self.common.news.notify_one();
+        (old, signal)
+    }
+}
+
+/// An endpoint, and how it goes on.
+struct Chosen<T, G> {
+    node: Arc<Node<T, G>>,
+    begun: Nanos,
+    tries: u8,
+    counted: bool,
+}
