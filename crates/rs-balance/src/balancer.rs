@@ -137,7 +137,7 @@ where
     /// The rejection that explains why not: the balancer's own, or that of the last guard that was asked.
     #[inline]
     pub fn try_pick(&self, call: &Call) -> Result<Lease<T, G>, Rejection> {
-        self.0.pick(&Wish { call, but: None }, &())
+        self.0.pick(call)
     }
 
     /// An endpoint for this call that is none of those of which this is true.
@@ -166,7 +166,7 @@ where
             call,
             but: Some(&is_excluded),
         };
-        self.0.pick(&wish, &())
+        self.0.pick_elsewhere(&wish, None, &())
     }
 
     /// An endpoint for this call, and why this one and no other.

@@ -62,7 +62,7 @@ impl Common {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn now(&self) -> Nanos {
         self.nanos(self.clock.now())
     }

@@ -53,6 +53,7 @@ impl Desk {
         }
     }
 
+    #[inline(always)]
     fn at_hand<'a, T, G>(&'a self, view: &'a View<T, G>) -> AtHand<'a, T, G> {
         let picks = self.picks.get().wrapping_add(1);
         self.picks.set(picks);
@@ -73,18 +74,16 @@ loom::thread_local! {
     static DESK: Desk = Desk::new();
 }
 
-/// Works with the view of this version if this thread has it; otherwise gives back what was to be done.
-#[inline]
-pub(crate) fn with_kept<T: 'static, G: 'static, R, F>(
+/// Works with the view of this version; `None` if this thread does not have it.
+#[inline(always)]
+pub(crate) fn with_kept<T: 'static, G: 'static, R>(
     balancer: u64,
     version: u64,
-    work: F,
-) -> Result<R, F>
+    work: impl FnOnce(AtHand<'_, T, G>) -> Option<R>,
+) -> Option<R>
 where
-    F: FnOnce(AtHand<'_, T, G>) -> R,
     View<T, G>: Send + Sync,
 {
-    let mut work = Some(work);
     let done = DESK.try_with(|desk| {
         let views = desk.views.try_borrow().ok()?;
         let kept = &views[place(balancer)];
@@ -92,13 +91,9 @@ where
             return None;
         }
         let view = kept.view.as_ref()?.downcast_ref::<View<T, G>>()?;
-        Some(work.take()?(desk.at_hand(view)))
+        work(desk.at_hand(view))
     });
-    match (done, work) {
-        (Ok(Some(result)), _) => Ok(result),
-        (_, Some(work)) => Err(work),
-        (_, None) => unreachable!("what is done has a result"),
-    }
+    done.ok().flatten()
 }
 
 /// Keeps the view of this version and works with it.
@@ -106,13 +101,13 @@ where
 pub(crate) fn keep_and<T: 'static, G: 'static, R>(
     balancer: u64,
     version: u64,
-    view: Arc<View<T, G>>,
+    view: &Arc<View<T, G>>,
     work: impl FnOnce(AtHand<'_, T, G>) -> R,
 ) -> R
 where
     View<T, G>: Send + Sync,
 {
-    let kept: Arc<dyn Any + Send + Sync> = Arc::clone(&view) as _;
+    let kept: Arc<dyn Any + Send + Sync> = Arc::clone(view) as _;
     let put = DESK.try_with(|desk| {
         // Busy when a strategy or a guard picks itself: then this pick does without.
         let mut views = desk.views.try_borrow_mut().ok()?;
@@ -127,14 +122,14 @@ where
     });
     drop(put);
     let mut work = Some(work);
-    let done = DESK.try_with(|desk| work.take().map(|work| work(desk.at_hand(&view))));
+    let done = DESK.try_with(|desk| work.take().map(|work| work(desk.at_hand(view))));
     match (done, work) {
         (Ok(Some(result)), _) => result,
         // The thread ends.
         (_, Some(work)) => {
             let dice = Cell::new(fastrand::u64(..));
             work(AtHand {
-                view: &view,
+                view,
                 dice: Dice(&dice),
                 picks: 1,
             })

@@ -130,7 +130,7 @@ where
     ) -> (Result<Lease<T, G>, Rejection>, Explanation) {
         let tried = self.common.tried.by(call);
         let seen = Seen::default();
-        let picked = self.pick(&Wish { call, but: None }, &seen);
+        let picked = self.pick_elsewhere(&Wish { call, but: None }, None, &seen);
         let config = self.rules.get();
         let view = self.view();
         let now = if view.timed { self.common.now() } else { NEVER };

@@ -21,7 +21,7 @@ use crate::{
     roster::Roster,
     sync::{Arc, Published},
     tend::Tended,
-    tried::Avoid,
+    tried::{self, Avoid},
     view::{View, Watch},
 };
 
@@ -111,87 +111,60 @@ where
             .set_rules(streak, latency.decay(), latency.failure_counts_as());
     }
 
-    /// Works with the view in force.
+    /// An endpoint for a call.
+    ///
+    /// Nearly all picks find that this thread has the view in force, that nothing is due, that nobody is to
+    /// be avoided and that the first choice is there.
     #[inline]
-    pub(crate) fn at_hand<R>(&self, work: impl FnOnce(AtHand<'_, T, G>) -> R) -> R {
+    pub(crate) fn pick(&self, call: &Call) -> Result<Lease<T, G>, Rejection> {
         let version = self.common.version();
-        if is_alarmed(version) {
-            self.look_after(false);
+        if is_alarmed(version) || !tried::is_first(call) {
+            return self.pick_elsewhere(&Wish { call, but: None }, None, &());
         }
-        match desk::with_kept(self.id, version, work) {
-            Ok(result) => result,
-            Err(work) => self.fetch(work),
-        }
-    }
-
-    #[cold]
-    fn fetch<R>(&self, work: impl FnOnce(AtHand<'_, T, G>) -> R) -> R {
-        // In this order: a view that is newer than its version is fetched once more, never the other way.
-        let version = self.common.version();
-        let view = self.current.get();
-        desk::keep_and(self.id, version, view, work)
-    }
-
-    /// Chooses an endpoint, and says when that was, if calls are timed.
-    #[inline]
-    fn choose<W: Watch>(
-        &self,
-        call: &Call,
-        avoid: &Avoid,
-        watch: &W,
-    ) -> Result<Chosen<T, G>, NoEndpoint> {
-        match self.choose_unless_due(call, avoid, watch, true) {
-            Some(chosen) => chosen,
-            None => {
-                self.look_after(true);
-                let chosen = self.choose_unless_due(call, avoid, watch, false);
-                chosen.unwrap_or(Err(NoEndpoint::Empty))
+        let chosen = desk::with_kept(self.id, version, |at_hand| {
+            self.choose_at_once(call, &at_hand)
+        });
+        let Some((node, begun, counted)) = chosen else {
+            return self.pick_elsewhere(&Wish { call, but: None }, None, &());
+        };
+        match node.guard.try_enter(call) {
+            Ok(ticket) => Ok(self.lease(node, ticket, begun, counted, call)),
+            Err(refusal) => {
+                let refused = Some((node.number, refusal));
+                self.pick_elsewhere(&Wish { call, but: None }, refused, &())
             }
         }
     }
 
-    /// `None` if time has changed something, and the caller can do something about it.
-    #[inline]
-    fn choose_unless_due<W: Watch>(
+    #[inline(always)]
+    fn choose_at_once(
         &self,
         call: &Call,
-        avoid: &Avoid,
-        watch: &W,
-        can_look: bool,
-    ) -> Option<Result<Chosen<T, G>, NoEndpoint>> {
-        self.at_hand(|at_hand| {
-            let view = at_hand.view;
-            let mut begun = NEVER;
-            let mut now = 0;
-            if view.has_times {
-                let moment = self.moment(view, at_hand.picks);
-                if can_look && moment != NEVER && moment >= view.due.min(view.sweep_at) {
-                    return None;
-                }
-                now = millis(moment);
-                if view.timed {
-                    begun = moment;
-                }
+        at_hand: &AtHand<'_, T, G>,
+    ) -> Option<(Arc<Node<T, G>>, Nanos, bool)> {
+        let view = at_hand.view;
+        let mut moment = NEVER;
+        if view.has_times {
+            moment = self.moment(view, at_hand.picks);
+            if moment != NEVER && view.is_due(moment) {
+                return None;
             }
-            let chosen = match &self.common.seeded {
-                None => view.choose(&self.common, call, avoid, &at_hand.dice, now, watch),
-                Some(seed) => {
-                    let state = seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-                    let state = std::cell::Cell::new(rs_core::hash::spread(state));
-                    view.choose(&self.common, call, avoid, &Dice(&state), now, watch)
-                }
-            };
-            Some(chosen.map(|node| Chosen {
-                node,
-                begun,
-                tries: view.tries,
-                counted: view.counted,
-            }))
-        })
+        }
+        let seeded;
+        let dice = match &self.common.seeded {
+            None => Dice(at_hand.dice.0),
+            Some(seed) => {
+                seeded = roll(seed);
+                Dice(&seeded)
+            }
+        };
+        let node = view.choose_at_once(&self.common, call, &dice, millis(moment))?;
+        let begun = if view.timed { moment } else { NEVER };
+        Some((node, begun, view.counted))
     }
 
     /// The time, if somebody has to know it now; else [`NEVER`].
-    #[inline]
+    #[inline(always)]
     fn moment(&self, view: &View<T, G>, picks: u32) -> Nanos {
         let is_watched = view.due != NEVER && !self.common.has_keeper();
         if view.timed || is_watched || picks % GLANCES == 0 {
@@ -201,52 +174,72 @@ where
         }
     }
 
-    #[inline]
-    pub(crate) fn pick<W: Watch>(
+    /// Chooses an endpoint when it takes longer.
+    fn choose<W: Watch>(
         &self,
-        wish: &Wish<'_, T>,
+        call: &Call,
+        avoid: &Avoid,
         watch: &W,
-    ) -> Result<Lease<T, G>, Rejection> {
-        let tried = self.common.tried.by(wish.call);
-        match self.choose(wish.call, &tried, watch) {
-            Ok(chosen) if wish.but.is_none() => match chosen.node.guard.try_enter(wish.call) {
-                Ok(ticket) => Ok(self.lease(chosen, ticket, wish.call)),
-                Err(refusal) => self.pick_elsewhere(wish, tried, Some((&chosen, refusal)), watch),
-            },
-            // Also when it has not been told of the set: time may have brought somebody back.
-            _ => self.pick_elsewhere(wish, tried, None, watch),
+    ) -> Result<Chosen<T, G>, NoEndpoint> {
+        let version = self.common.version();
+        let (mut view, mut now) = (self.current.get(), NEVER);
+        if view.has_times {
+            now = self.common.now();
         }
+        if is_alarmed(version) || view.is_due(now) {
+            self.look_after(!is_alarmed(version));
+            view = self.current.get();
+        }
+        // In this order: a view that is newer than its version is fetched once more, never the other way.
+        desk::keep_and(self.id, version, &view, |at_hand| {
+            let seeded;
+            let dice = match &self.common.seeded {
+                None => &at_hand.dice,
+                Some(seed) => {
+                    seeded = roll(seed);
+                    &Dice(&seeded)
+                }
+            };
+            let node = view.choose(&self.common, call, avoid, dice, millis(now), watch)?;
+            Ok(Chosen::of(node, &view, now))
+        })
     }
 
-    #[inline]
-    fn lease(&self, chosen: Chosen<T, G>, ticket: G::Ticket, call: &Call) -> Lease<T, G> {
+    #[inline(always)]
+    fn lease(
+        &self,
+        node: Arc<Node<T, G>>,
+        ticket: G::Ticket,
+        begun: Nanos,
+        counted: bool,
+        call: &Call,
+    ) -> Lease<T, G> {
         let id = call.id().get();
-        self.common.tried.picks(id, chosen.node.number);
-        let counted = chosen.counted;
-        let mut lease = Lease::new(chosen.node, ticket, chosen.begun, id);
+        self.common.tried.picks(id, node.number);
+        let mut lease = Lease::new(node, ticket, begun, id);
         if counted {
             lease.count();
         }
         lease
     }
 
-    /// The first choice is none: its guard refuses, the caller does not want it, or there is none.
+    /// An endpoint, when the first choice is none: its guard refuses, the caller does not want it, the call
+    /// has tried it, this thread has an old view, or there is nobody.
     #[cold]
-    fn pick_elsewhere<W: Watch>(
+    pub(crate) fn pick_elsewhere<W: Watch>(
         &self,
         wish: &Wish<'_, T>,
-        tried: Avoid,
-        first: Option<(&Chosen<T, G>, Rejection)>,
+        first: Option<(u32, Rejection)>,
         watch: &W,
     ) -> Result<Lease<T, G>, Rejection> {
         // Those that must not be: refused in this pick, or not wanted. Those that should not be: tried.
+        let tried = self.common.tried.by(wish.call);
         let mut out = Avoid::default();
         let mut refused = 0;
         let mut last = None;
-        if let Some((chosen, refusal)) = first {
+        if let Some((number, refusal)) = first {
             self.moved_on.increment();
-            watch.refuses(chosen.node.number, &refusal);
-            out.add(chosen.node.number);
+            out.add(number);
             (refused, last) = (1, Some(refusal));
         }
         let mut avoid = out.and(&tried);
@@ -283,7 +276,15 @@ where
                 continue;
             }
             match node.guard.try_enter(wish.call) {
-                Ok(ticket) => return Ok(self.lease(chosen, ticket, wish.call)),
+                Ok(ticket) => {
+                    let Chosen {
+                        node,
+                        begun,
+                        counted,
+                        ..
+                    } = chosen;
+                    return Ok(self.lease(node, ticket, begun, counted, wish.call));
+                }
                 Err(refusal) => {
                     self.moved_on.increment();
                     watch.refuses(node.number, &refusal);
@@ -316,13 +317,7 @@ where
             match node.guard.try_enter(wish.call) {
                 Ok(ticket) => {
                     watch.looks_at(node.number);
-                    let chosen = Chosen {
-                        node,
-                        begun,
-                        tries: view.tries,
-                        counted: view.counted,
-                    };
-                    return Ok(self.lease(chosen, ticket, wish.call));
+                    return Ok(self.lease(node, ticket, begun, view.counted, wish.call));
                 }
                 Err(refusal) => {
                     self.moved_on.increment();
@@ -422,4 +417,22 @@ struct Chosen<T, G> {
     begun: Nanos,
     tries: u8,
     counted: bool,
+}
+
+impl<T, G> Chosen<T, G> {
+    #[inline(always)]
+    fn of(node: Arc<Node<T, G>>, view: &View<T, G>, moment: Nanos) -> Self {
+        Self {
+            node,
+            begun: if view.timed { moment } else { NEVER },
+            tries: view.tries,
+            counted: view.counted,
+        }
+    }
+}
+
+/// A state for the dice of one pick, if all is to be repeated.
+fn roll(seed: &Plain) -> std::cell::Cell<u64> {
+    let state = seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+    std::cell::Cell::new(rs_core::hash::spread(state))
 }

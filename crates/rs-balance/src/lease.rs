@@ -27,17 +27,18 @@ use crate::{node::Node, sync::Arc};
 #[must_use = "a lease dropped unfinished counts as a cancelled call"]
 pub struct Lease<T, G: Guard = ()> {
     node: Arc<Node<T, G>>,
-    ticket: Option<G::Ticket>,
     begun: u64,
+    /// The id of the call, above a bit that says whether it counts among all calls in flight, too.
     call: u64,
-    /// The balancer has heard how the call ended; the lease goes on to count.
-    answered: bool,
-    /// It counts among all calls in flight, too.
-    counted: bool,
+    /// What the guard gave the call to carry; `None` once the balancer has heard how the call ended, though
+    /// the lease may go on to count.
+    ticket: Option<G::Ticket>,
 }
 
+const COUNTED: u64 = 1 << 63;
+
 impl<T, G: Guard> Lease<T, G> {
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn new(
         node: Arc<Node<T, G>>,
         ticket: G::Ticket,
@@ -46,18 +47,17 @@ impl<T, G: Guard> Lease<T, G> {
     ) -> Self {
         Self {
             node,
-            ticket: Some(ticket),
             begun,
             call,
-            answered: false,
-            counted: false,
+            ticket: Some(ticket),
         }
     }
 
     /// Counts it among all calls in flight.
+    #[cold]
     pub(crate) fn count(&mut self) {
         self.node.common.takes_off();
-        self.counted = true;
+        self.call |= COUNTED;
     }
 
     /// The call ended like this.
@@ -106,14 +106,10 @@ impl<T, G: Guard> Lease<T, G> {
         self.node.number
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&mut self, ending: Ending) {
-        if self.answered {
-            return;
-        }
-        self.answered = true;
-        self.node.ends(ending, self.begun, self.call);
         if let Some(ticket) = self.ticket.take() {
+            self.node.ends(ending, self.begun, self.call & !COUNTED);
             self.node.guard.leave(ticket, ending);
         }
     }
@@ -132,7 +128,7 @@ impl<T, G: Guard> Drop for Lease<T, G> {
     #[inline]
     fn drop(&mut self) {
         self.end(Ending::Cancelled);
-        if self.counted {
+        if self.call & COUNTED != 0 {
             self.node.common.lands();
         }
     }
@@ -142,7 +138,7 @@ impl<T, G: Guard> fmt::Debug for Lease<T, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
             .field("endpoint", &self.id())
-            .field("answered", &self.answered)
+            .field("answered", &self.ticket.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -193,6 +193,9 @@ mod tried;
 mod update;
 mod view;
 
+/// What everything lives in; see its own page.
+pub use rs_metrics::Surroundings;
+
 pub use balancer::Balancer;
 pub use config::{
     BalancerConfig, Curve, HashTable, Hashing, Latency, Outliers, SlowOutliers, SlowStart,

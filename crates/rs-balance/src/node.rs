@@ -138,7 +138,7 @@ impl<T, G> Node<T, G> {
     }
 
     /// A call ended.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ends(&self, ending: Ending, begun: u64, call: u64) {
         let how = match ending {
             Ending::Finished {
@@ -183,6 +183,7 @@ impl<T, G> Node<T, G> {
         }
     }
 
+    #[inline(never)]
     fn measure(&self, vitals: &Vitals, ending: Ending, begun: u64) {
         // A call that began before calls were timed tells nothing.
         if begun == crate::common::NEVER {

@@ -29,6 +29,11 @@ impl Avoid {
     /// More than any call asks in a pick, and tries.
     const MOST: usize = 24;
 
+    pub(crate) const NOBODY: Self = Self {
+        numbers: [0; Self::MOST],
+        count: 0,
+    };
+
     #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
         self.count == 0
@@ -106,17 +111,12 @@ impl Tried {
     }
 
     /// Where this call should not go again.
-    #[inline]
     pub(crate) fn by(&self, call: &Call) -> Avoid {
-        if call.attempt() <= 1 && call.hedge() == 0 {
-            return Avoid::default();
-        }
-        self.remembered(call.id().get())
-    }
-
-    #[cold]
-    fn remembered(&self, call: u64) -> Avoid {
         let mut avoid = Avoid::default();
+        if is_first(call) {
+            return avoid;
+        }
+        let call = call.id().get();
         let picked = self.picked.get(call as usize & (PICKED - 1));
         for place in self.places(call).unwrap_or_default().iter().chain(picked) {
             let entry = place.load(Ordering::Relaxed);
@@ -131,6 +131,12 @@ impl Tried {
         let first = (call as usize & (FAILED - 1)) * WAYS;
         self.failed.get(first..first + WAYS)
     }
+}
+
+/// Whether the call cannot have tried anything.
+#[inline]
+pub(crate) const fn is_first(call: &Call) -> bool {
+    call.attempt() <= 1 && call.hedge() == 0
 }
 
 const fn entry(call: u64, number: u32) -> u64 {

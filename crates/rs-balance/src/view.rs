@@ -88,6 +88,13 @@ struct Asked<'a, T, G, W> {
 }
 
 impl<T, G, W: Watch> Asked<'_, T, G, W> {
+    #[inline(never)]
+    fn may_take_part(&self, place: usize, choosing: &Choosing<'_>) -> bool {
+        let number = self.group.numbers.get(place).copied().unwrap_or(0);
+        !self.avoid.has(number) && self.group.more.takes_part(place, choosing)
+    }
+
+    #[inline(always)]
     fn looks_at(&self, place: usize) {
         if let Some(number) = self.group.numbers.get(place) {
             self.watch.looks_at(*number);
@@ -132,13 +139,10 @@ impl<T, G, W: Watch> Field for Asked<'_, T, G, W> {
         self.group.more.key(place)
     }
 
-    #[inline]
+    #[inline(always)]
     fn takes_part(&self, place: usize, choosing: &Choosing<'_>) -> bool {
-        if self.avoid.is_empty() && self.group.more.chances.is_none() {
-            return true;
-        }
-        let number = self.group.numbers.get(place).copied().unwrap_or(0);
-        !self.avoid.has(number) && self.group.more.takes_part(place, choosing)
+        self.avoid.is_empty() && self.group.more.chances.is_none()
+            || self.may_take_part(place, choosing)
     }
 
     fn all_in_flight(&self) -> u64 {
@@ -197,7 +201,7 @@ impl<T, G> View<T, G> {
     }
 
     /// The group for a call.
-    #[inline]
+    #[inline(always)]
     fn group(&self, dice: &Dice<'_>) -> Option<&Group<T, G>> {
         match &*self.groups {
             [only] => Some(only),
@@ -209,8 +213,32 @@ impl<T, G> View<T, G> {
         }
     }
 
-    /// An endpoint for a call, none of those that are to be avoided. `now` is in milliseconds.
+    /// Whether time has changed something by now.
     #[inline]
+    pub(crate) const fn is_due(&self, now: Nanos) -> bool {
+        now != NEVER && (now >= self.due || now >= self.sweep_at)
+    }
+
+    /// An endpoint for a call, if the first choice is there; nobody is to be avoided.
+    #[inline(always)]
+    pub(crate) fn choose_at_once(
+        &self,
+        common: &Common,
+        call: &Call,
+        dice: &Dice<'_>,
+        now: u32,
+    ) -> Option<Arc<Node<T, G>>> {
+        let choosing = Choosing {
+            call,
+            dice,
+            again: 0,
+        };
+        let nobody = &Avoid::NOBODY;
+        self.group(dice)?
+            .choose(common, nobody, &choosing, now, &())
+    }
+
+    /// An endpoint for a call, none of those that are to be avoided. `now` is in milliseconds.
     pub(crate) fn choose<W: Watch>(
         &self,
         common: &Common,
@@ -270,7 +298,7 @@ impl<T, G> View<T, G> {
 }
 
 impl<T, G> Group<T, G> {
-    #[inline]
+    #[inline(always)]
     fn choose<W: Watch>(
         &self,
         common: &Common,

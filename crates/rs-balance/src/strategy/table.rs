@@ -104,7 +104,7 @@ impl Table {
     }
 
     /// The place of an endpoint; the field has one at least. `now` is in milliseconds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn choose(&self, field: &impl Field, choosing: &Choosing<'_>, now: u32) -> usize {
         let count = field.len();
         match self {
@@ -183,6 +183,7 @@ fn better_of_two(
 }
 
 /// The least loaded of all; among several any.
+#[inline(never)]
 fn exact(field: &impl Field, choosing: &Choosing<'_>) -> usize {
     let tie = choosing.dice.roll();
     let least = |all: bool| {
@@ -256,6 +257,7 @@ fn is_over(field: &impl Field, place: usize, times: f64) -> bool {
     f64::from(here) >= most
 }
 
+#[inline(never)]
 fn by_own(chooser: &dyn Chooser, field: &impl Field, choosing: &Choosing<'_>) -> usize {
     let candidates = Candidates::of(field);
     let chosen = catch_unwind(AssertUnwindSafe(|| chooser.choose(&candidates, choosing)));
