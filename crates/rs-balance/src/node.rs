@@ -122,6 +122,14 @@ impl<T, G> Node<T, G> {
         MANY
     }
 
+    /// It leaves the set: what it counted goes into the totals, so that they never go back.
+    pub(crate) fn retire(&self) {
+        for (count, total) in self.tally.iter().zip(&self.common.retired) {
+            let counted = count.swap(0, Ordering::Relaxed);
+            total.fetch_add(counted.into(), Ordering::Relaxed);
+        }
+    }
+
     /// It begins anew: what is behind it does not speak against it.
     pub(crate) fn forgive(&self) {
         self.streak.store(0, Ordering::Relaxed);
@@ -206,11 +214,9 @@ impl<T, G> Node<T, G> {
     }
 }
 
-/// What it counted is not lost when it goes.
+/// What leases counted that ended after it had left the set is not lost.
 impl<T, G> Drop for Node<T, G> {
     fn drop(&mut self) {
-        for (count, retired) in self.tally.iter().zip(&self.common.retired) {
-            retired.fetch_add(u64::from(count.load(Ordering::Relaxed)), Ordering::Relaxed);
-        }
+        self.retire();
     }
 }

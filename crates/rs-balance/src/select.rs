@@ -209,6 +209,11 @@ impl LoadBalancer {
             0
         };
         let keys = || brought.keys.clone();
+        let strategy = match strategy {
+            // There is no key.
+            Strategy::ConsistentHash(_) => &Strategy::WeightedRandom,
+            other => other,
+        };
         let table = Table::new(strategy, &brought, &weights, keys, false, turn);
         let state = Cell::new(fastrand::u64(..));
         let call = rs_core::Call::new(rs_core::Name::of("select"));

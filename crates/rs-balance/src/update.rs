@@ -148,6 +148,7 @@ where
             }
         }
         let gone = roster.keep(&kept);
+        gone.iter().for_each(|entry| entry.node.retire());
         change.removed = gone.len();
         let (old, signal) = self.publish(&mut roster, &config, now);
         let known = roster.entries.len();

@@ -227,22 +227,24 @@ fn by_key(keys: &Keys, bound: Option<f64>, field: &impl Field, choosing: &Choosi
         return first;
     }
     // Where the key would go next, and next; not the neighbour, which would get all that is too much.
-    let mut least = first;
     for step in 1..=u64::from(REDRAWS) {
         let step = step + u64::from(choosing.again) * 31;
-        let place = keys.of(hash::spread(
-            key.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-        ));
-        if field.takes_part(place, choosing) {
-            if !is_full(place) {
-                return place;
-            }
-            if place != first && (least == first || load(field, place) < load(field, least)) {
-                least = place;
-            }
+        let step = step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = keys.of(hash::spread(key.wrapping_add(step)));
+        if field.takes_part(place, choosing) && !is_full(place) {
+            return place;
         }
     }
-    least
+    // Much of the load is on few keys: what is too much goes wherever there is room.
+    let less = |one, other| load(field, one) <= load(field, other);
+    let mut place = better_of_two(field, choosing, less);
+    for _ in 0..REDRAWS {
+        if !is_full(place) {
+            break;
+        }
+        place = better_of_two(field, choosing, less);
+    }
+    place
 }
 
 /// Whether one more call would be more than so many times its share of all.

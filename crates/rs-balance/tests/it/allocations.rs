@@ -1,6 +1,6 @@
 //! A pick and the whole life of its lease allocate nothing.
 
-use rs_balance::{BalancerConfig, Hashing, SlowOutliers, Outliers, Strategy};
+use rs_balance::{BalancerConfig, Hashing, Outliers, SlowOutliers, Strategy};
 use rs_core::{Call, Outcome};
 
 use crate::support::{balancer, call, endpoints, of, strategies};
@@ -8,7 +8,9 @@ use crate::support::{balancer, call, endpoints, of, strategies};
 #[test]
 fn picks_allocate_nothing() {
     let mut all = strategies();
-    all.push(Strategy::ConsistentHash(Hashing::ring().with_bounded_load(1.25)));
+    all.push(Strategy::ConsistentHash(
+        Hashing::ring().with_bounded_load(1.25),
+    ));
     for strategy in all {
         for count in [3, 1000] {
             let (balancer, _) = of(strategy.clone(), count);
