@@ -113,7 +113,8 @@ fn empty_sets_and_empty_ids() {
 
 #[test]
 fn a_hundred_thousand_endpoints() {
-    for strategy in strategies() {
+    let all = ["random", "two_choices", "smooth_weighted_round_robin"];
+    for strategy in all.map(|name| name.parse::<Strategy>().unwrap()) {
         let (balancer, _): (Balancer<u32>, _) = of(strategy.clone(), 100_000);
         assert_eq!(balancer.len(), 100_000);
         (0..100).for_each(|_| drop(balancer.pick(&call()).unwrap()));

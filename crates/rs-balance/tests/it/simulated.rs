@@ -34,9 +34,9 @@ fn a_slow_server_gets_little_where_that_is_looked_at() {
         ("two_choices", 0.04),
     ] {
         let happened = World::with(SLOW).run(&alone(strategy)).unwrap();
-        let share = happened.share(9);
+        let (share, p99) = (happened.share(9), happened.quantile(0.99));
         println!(
-            "{strategy}: {:.2}% to a server that is ten times as slow",
+            "{strategy}: {:.2}% to a server that is ten times as slow, p99 {p99:?}",
             share * 100.0
         );
         assert!(share <= limit, "{strategy}: {share}");
