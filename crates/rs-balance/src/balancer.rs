@@ -170,7 +170,6 @@ where
     }
 
     /// An endpoint for this call, and why this one and no other.
-    #[must_use]
     pub fn pick_explained(&self, call: &Call) -> (Result<Lease<T, G>, Rejection>, Explanation) {
         self.0.pick_explained(call)
     }
@@ -268,10 +267,6 @@ where
     }
 
     /// Checks say this about endpoints, all at once. How many of them there are.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "an endpoint may go while it is checked"
-    )]
     pub fn check_all<'a>(&self, checked: impl IntoIterator<Item = (&'a str, Health)>) -> usize {
         self.0.checked(checked)
     }

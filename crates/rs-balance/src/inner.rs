@@ -53,11 +53,14 @@ const REST: u64 = 20;
 /// One pick in so many looks whether it is time to compare endpoints.
 const GLANCES: u32 = 64;
 
+/// Whether an endpoint is not wanted, by its id and value.
+type IsExcluded<'a, T> = dyn Fn(&str, &T) -> bool + 'a;
+
 /// What an endpoint is picked for.
 pub(crate) struct Wish<'a, T> {
     pub(crate) call: &'a Call,
     /// Endpoints that the caller does not want.
-    pub(crate) but: Option<&'a (dyn Fn(&str, &T) -> bool + 'a)>,
+    pub(crate) but: Option<&'a IsExcluded<'a, T>>,
 }
 
 impl<T, G> Inner<T, G>
@@ -141,7 +144,7 @@ where
         &self,
         call: &Call,
         at_hand: &AtHand<'_, T, G>,
-    ) -> Option<(Arc<Node<T, G>>, Nanos, bool)> {
+    ) -> Option<AtOnce<T, G>> {
         let view = at_hand.view;
         let mut moment = NEVER;
         if view.has_times {
@@ -167,7 +170,7 @@ where
     #[inline(always)]
     fn moment(&self, view: &View<T, G>, picks: u32) -> Nanos {
         let is_watched = view.due != NEVER && !self.common.has_keeper();
-        if view.timed || is_watched || picks % GLANCES == 0 {
+        if view.timed || is_watched || picks.is_multiple_of(GLANCES) {
             self.common.now()
         } else {
             NEVER
@@ -410,6 +413,9 @@ where
         (old, signal)
     }
 }
+
+/// An endpoint, when the call began if it is timed, and whether it counts among all calls in flight.
+type AtOnce<T, G> = (Arc<Node<T, G>>, Nanos, bool);
 
 /// An endpoint, and how it goes on.
 struct Chosen<T, G> {

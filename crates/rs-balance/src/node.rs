@@ -186,7 +186,7 @@ impl<T, G> Node<T, G> {
             .saturating_add(1);
         let limit = self.common.streak();
         // Who cannot be ejected, for too many others are, does not alarm with each failure.
-        if limit > 0 && streak % limit == 0 {
+        if limit > 0 && streak.is_multiple_of(limit) {
             self.common.alarm();
         }
     }

@@ -9,6 +9,7 @@ fn by() -> Mandate {
 }
 
 #[test]
+#[expect(clippy::result_large_err, reason = "the directory's own error")]
 fn it_is_listed_shown_and_steered() {
     let (around, _) = around();
     let directory = Directory::new();
@@ -135,6 +136,7 @@ fn ejections_are_counted_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "as a user would")]
 async fn somebody_may_keep_house() {
     let around = rs_metrics::Surroundings::apart();
     let balancer: Balancer<u32> =
@@ -152,13 +154,13 @@ async fn somebody_may_keep_house() {
     }
     assert_eq!(shares(&balancer, 10).len(), 1);
     let generation = balancer.generation();
-    tokio::time::sleep(std::time::Duration::from_secs(31)).await;
+    around.clock().sleep(std::time::Duration::from_secs(31)).await;
     assert!(balancer.generation() > generation, "without any pick");
     assert_eq!(shares(&balancer, 10).len(), 2);
     let endpoints = Endpoint::new("x", 1);
     balancer.update([endpoints]);
     drop(balancer);
-    tokio::time::sleep(std::time::Duration::from_secs(3700)).await;
+    around.clock().sleep(std::time::Duration::from_secs(3700)).await;
     assert!(
         keeping.is_finished(),
         "it does not keep a balancer that is gone"
