@@ -92,7 +92,7 @@ impl<T, G> Roster<T, G> {
             groups,
             due,
             sweep_at,
-            has_times: timed || due != NEVER || sweep_at != NEVER,
+            glance: glance(timed || due != NEVER, sweep_at != NEVER),
             timed,
             counted: matches!(config.strategy(), Strategy::ConsistentHash(hashing) if hashing.bounded_load().is_some()),
             tries: config.tries(),
@@ -392,6 +392,15 @@ fn keys<'a, T: 'a, G: 'a>(entries: impl Iterator<Item = &'a Entry<T, G>>) -> Box
     entries
         .map(|entry| hash::stable(entry.node.id.as_bytes()))
         .collect()
+}
+
+/// When picks look at the clock.
+const fn glance(each: bool, sometimes: bool) -> u32 {
+    match (each, sometimes) {
+        (true, _) => 0,
+        (false, true) => 63,
+        (false, false) => u32::MAX,
+    }
 }
 
 /// The part of its share that an endpoint gets that starts slowly, and when it gets more.

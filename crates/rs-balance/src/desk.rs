@@ -45,11 +45,18 @@ pub(crate) struct AtHand<'a, T, G> {
 }
 
 impl Desk {
-    fn new() -> Self {
+    const fn new() -> Self {
         Self {
             views: RefCell::new([Kept::NOTHING; PLACES]),
-            dice: Cell::new(fastrand::u64(..)),
+            dice: Cell::new(0),
             picks: Cell::new(0),
+        }
+    }
+
+    /// Before anybody throws them the first time, the dice are shaken.
+    fn shake(&self) {
+        if self.dice.get() == 0 {
+            self.dice.set(fastrand::u64(1..));
         }
     }
 
@@ -67,7 +74,7 @@ impl Desk {
 
 #[cfg(not(loom))]
 thread_local! {
-    static DESK: Desk = Desk::new();
+    static DESK: Desk = const { Desk::new() };
 }
 #[cfg(loom)]
 loom::thread_local! {
@@ -122,7 +129,10 @@ where
     });
     drop(put);
     let mut work = Some(work);
-    let done = DESK.try_with(|desk| work.take().map(|work| work(desk.at_hand(view))));
+    let done = DESK.try_with(|desk| {
+        desk.shake();
+        work.take().map(|work| work(desk.at_hand(view)))
+    });
     match (done, work) {
         (Ok(Some(result)), _) => result,
         // The thread ends.

@@ -16,7 +16,7 @@ use crate::{
     common::{Common, NEVER, Nanos, is_alarmed, millis},
     desk::{self, AtHand},
     dice::Dice,
-    event,
+    event, lease,
     node::Node,
     roster::Roster,
     sync::{Arc, Published},
@@ -49,9 +49,6 @@ pub(crate) type MakeGuard<T, G> = Box<dyn Fn(&str, &T) -> G + Send + Sync>;
 /// takes it rests.
 const LONGEST_REST: Nanos = 100_000_000;
 const REST: u64 = 20;
-
-/// One pick in so many looks whether it is time to compare endpoints.
-const GLANCES: u32 = 64;
 
 /// Whether an endpoint is not wanted, by its id and value.
 type IsExcluded<'a, T> = dyn Fn(&str, &T) -> bool + 'a;
@@ -140,16 +137,12 @@ where
     }
 
     #[inline(always)]
-    fn choose_at_once(
-        &self,
-        call: &Call,
-        at_hand: &AtHand<'_, T, G>,
-    ) -> Option<AtOnce<T, G>> {
+    fn choose_at_once(&self, call: &Call, at_hand: &AtHand<'_, T, G>) -> Option<AtOnce<T, G>> {
         let view = at_hand.view;
-        let mut moment = NEVER;
-        if view.has_times {
-            moment = self.moment(view, at_hand.picks);
-            if moment != NEVER && view.is_due(moment) {
+        let mut begun = NEVER;
+        if at_hand.picks & view.glance == 0 {
+            begun = self.moment(view);
+            if view.is_due(begun) {
                 return None;
             }
         }
@@ -161,16 +154,14 @@ where
                 Dice(&seeded)
             }
         };
-        let node = view.choose_at_once(&self.common, call, &dice, millis(moment))?;
-        let begun = if view.timed { moment } else { NEVER };
+        let node = view.choose_at_once(&self.common, call, &dice, millis(begun))?;
         Some((node, begun, view.counted))
     }
 
-    /// The time, if somebody has to know it now; else [`NEVER`].
-    #[inline(always)]
-    fn moment(&self, view: &View<T, G>, picks: u32) -> Nanos {
-        let is_watched = view.due != NEVER && !self.common.has_keeper();
-        if view.timed || is_watched || picks.is_multiple_of(GLANCES) {
+    /// The time, if somebody has to know it; else [`NEVER`].
+    #[inline(never)]
+    fn moment(&self, view: &View<T, G>) -> Nanos {
+        if view.timed || view.sweep_at != NEVER || !self.common.has_keeper() {
             self.common.now()
         } else {
             NEVER
@@ -186,7 +177,7 @@ where
     ) -> Result<Chosen<T, G>, NoEndpoint> {
         let version = self.common.version();
         let (mut view, mut now) = (self.current.get(), NEVER);
-        if view.has_times {
+        if view.glance != u32::MAX {
             now = self.common.now();
         }
         if is_alarmed(version) || view.is_due(now) {
@@ -219,11 +210,9 @@ where
     ) -> Lease<T, G> {
         let id = call.id().get();
         self.common.tried.picks(id, node.number);
-        let mut lease = Lease::new(node, ticket, begun, id);
-        if counted {
-            lease.count();
-        }
-        lease
+        // Not afterwards: a lease that nobody refers to stays in registers.
+        let id = if counted { lease::count(&node, id) } else { id };
+        Lease::new(node, ticket, begun, id)
     }
 
     /// An endpoint, when the first choice is none: its guard refuses, the caller does not want it, the call

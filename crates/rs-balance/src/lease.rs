@@ -37,6 +37,13 @@ pub struct Lease<T, G: Guard = ()> {
 
 const COUNTED: u64 = 1 << 63;
 
+/// Counts a call among all that are in flight. What its lease has to know for its id then.
+#[cold]
+pub(crate) fn count<T, G>(node: &Node<T, G>, call: u64) -> u64 {
+    node.common.takes_off();
+    call | COUNTED
+}
+
 impl<T, G: Guard> Lease<T, G> {
     #[inline(always)]
     pub(crate) const fn new(
@@ -51,13 +58,6 @@ impl<T, G: Guard> Lease<T, G> {
             call,
             ticket: Some(ticket),
         }
-    }
-
-    /// Counts it among all calls in flight.
-    #[cold]
-    pub(crate) fn count(&mut self) {
-        self.node.common.takes_off();
-        self.call |= COUNTED;
     }
 
     /// The call ended like this.

@@ -10,7 +10,7 @@ use rs_core::Call;
 /// may meet the same endpoint again.
 #[derive(Debug)]
 pub(crate) struct Tried {
-    picked: Box<[AtomicU64]>,
+    picked: Box<[AtomicU64; PICKED]>,
     failed: Box<[AtomicU64]>,
 }
 
@@ -78,10 +78,9 @@ impl Avoid {
 
 impl Tried {
     pub(crate) fn new() -> Self {
-        let empty = |places| (0..places).map(|_| AtomicU64::new(0)).collect();
         Self {
-            picked: empty(PICKED),
-            failed: empty(FAILED * WAYS),
+            picked: Box::new([const { AtomicU64::new(0) }; PICKED]),
+            failed: (0..FAILED * WAYS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 

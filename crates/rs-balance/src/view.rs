@@ -23,8 +23,8 @@ pub(crate) struct View<T, G> {
     pub(crate) due: Nanos,
     /// The endpoints are to be compared with each other then.
     pub(crate) sweep_at: Nanos,
-    /// Picks may have to know the time, for one of the reasons above or the next.
-    pub(crate) has_times: bool,
+    /// A pick looks at the clock if none of these bits of its number is set: each, one in 64, or hardly any.
+    pub(crate) glance: u32,
     /// Calls are timed.
     pub(crate) timed: bool,
     /// All calls in flight are counted.
@@ -191,7 +191,7 @@ impl<T, G> View<T, G> {
             groups: Box::default(),
             due: NEVER,
             sweep_at: NEVER,
-            has_times: false,
+            glance: u32::MAX,
             timed: false,
             counted: false,
             tries: 1,

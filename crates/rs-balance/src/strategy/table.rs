@@ -129,10 +129,24 @@ impl Table {
 }
 
 /// What is drawn, unless it does not take part: then what is drawn next.
-#[inline]
+#[inline(always)]
 fn wanted(field: &impl Field, choosing: &Choosing<'_>, mut draw: impl FnMut() -> usize) -> usize {
+    let place = draw();
+    if field.takes_part(place, choosing) {
+        place
+    } else {
+        drawn_again(field, choosing, draw)
+    }
+}
+
+#[cold]
+fn drawn_again(
+    field: &impl Field,
+    choosing: &Choosing<'_>,
+    mut draw: impl FnMut() -> usize,
+) -> usize {
     let mut place = draw();
-    let mut redraws = 0;
+    let mut redraws = 1;
     while !field.takes_part(place, choosing) && redraws < REDRAWS {
         place = draw();
         redraws += 1;
@@ -226,6 +240,17 @@ fn by_key(keys: &Keys, bound: Option<f64>, field: &impl Field, choosing: &Choosi
     if choosing.again == 0 && field.takes_part(first, choosing) && !is_full(first) {
         return first;
     }
+    elsewhere(keys, key, is_full, field, choosing)
+}
+
+#[cold]
+fn elsewhere(
+    keys: &Keys,
+    key: u64,
+    is_full: impl Fn(usize) -> bool,
+    field: &impl Field,
+    choosing: &Choosing<'_>,
+) -> usize {
     // Where the key would go next, and next; not the neighbour, which would get all that is too much.
     for step in 1..=u64::from(REDRAWS) {
         let step = step + u64::from(choosing.again) * 31;

@@ -1,5 +1,5 @@
 use rs_balance::{Balancer, BalancerConfig, Cause, Endpoint, NoEndpoint, Strategy, metrics};
-use rs_core::{Action, Call, ControlError, Directory, Mandate, Outcome, Share, Value};
+use rs_core::{Action, Call, ControlError, Directory, Mandate, Outcome, Share};
 use rs_metrics::Registry;
 
 use crate::support::{around, call, endpoints, shares};
@@ -42,6 +42,7 @@ fn it_is_listed_shown_and_steered() {
     );
     #[cfg(feature = "serde")]
     {
+        use rs_core::Value;
         let config = Value::map([("strategy", Value::from("random"))]);
         let reconfigure = |config: Value| tell(Action::new("reconfigure").with("config", config));
         reconfigure(config).unwrap();
@@ -154,13 +155,19 @@ async fn somebody_may_keep_house() {
     }
     assert_eq!(shares(&balancer, 10).len(), 1);
     let generation = balancer.generation();
-    around.clock().sleep(std::time::Duration::from_secs(31)).await;
+    around
+        .clock()
+        .sleep(std::time::Duration::from_secs(31))
+        .await;
     assert!(balancer.generation() > generation, "without any pick");
     assert_eq!(shares(&balancer, 10).len(), 2);
     let endpoints = Endpoint::new("x", 1);
     balancer.update([endpoints]);
     drop(balancer);
-    around.clock().sleep(std::time::Duration::from_secs(3700)).await;
+    around
+        .clock()
+        .sleep(std::time::Duration::from_secs(3700))
+        .await;
     assert!(
         keeping.is_finished(),
         "it does not keep a balancer that is gone"
