@@ -34,8 +34,17 @@ fn around() -> Surroundings {
 
 fn endpoints(count: usize, weighted: bool) -> impl Iterator<Item = Endpoint<Client>> {
     (0..count).map(move |number| {
-        let id = format!("10.{}.{}.{}:8080", number >> 16, number >> 8 & 255, number & 255);
-        let weight = if weighted { 1.0 + (number % 7) as f64 } else { 1.0 };
+        let id = format!(
+            "10.{}.{}.{}:8080",
+            number >> 16,
+            number >> 8 & 255,
+            number & 255
+        );
+        let weight = if weighted {
+            1.0 + (number % 7) as f64
+        } else {
+            1.0
+        };
         Endpoint::new(id, number as Client).with_weight(weight)
     })
 }
@@ -76,7 +85,11 @@ fn picks(bench: &mut Bench) -> Result<(), ConfigError> {
         ("random, 1000", "random", 35.0),
         ("round robin, 1000", "round_robin", 35.0),
         ("weighted random, 1000", "weighted_random", 35.0),
-        ("smooth weighted round robin, 1000", "smooth_weighted_round_robin", 50.0),
+        (
+            "smooth weighted round robin, 1000",
+            "smooth_weighted_round_robin",
+            50.0,
+        ),
         ("two choices, 1000", "two_choices", 50.0),
         ("least connections, 1000", "least_connections", 50.0),
         ("least connections, 8", "least_connections", 50.0),
@@ -97,7 +110,10 @@ fn picks(bench: &mut Bench) -> Result<(), ConfigError> {
     }
     for (case, hashing) in [
         ("ring, 10000", Hashing::ring()),
-        ("bounded maglev, 10000", Hashing::maglev().with_bounded_load(1.25)),
+        (
+            "bounded maglev, 10000",
+            Hashing::maglev().with_bounded_load(1.25),
+        ),
     ] {
         let balancer = balancer(Strategy::ConsistentHash(hashing), 10_000)?;
         let call = Call::new("bench").with_key(17);
@@ -126,13 +142,76 @@ fn timed(bench: &mut Bench) -> Result<(), ConfigError> {
 /// Flat from ten endpoints to a hundred thousand.
 fn sizes(bench: &mut Bench) -> Result<(), ConfigError> {
     for (name, case) in [
-        ("random", ["random: 10", "random: 100", "random: 1,000", "random: 10,000", "random: 100,000"]),
-        ("round_robin", ["round robin: 10", "round robin: 100", "round robin: 1,000", "round robin: 10,000", "round robin: 100,000"]),
-        ("weighted_random", ["weighted: 10", "weighted: 100", "weighted: 1,000", "weighted: 10,000", "weighted: 100,000"]),
-        ("smooth_weighted_round_robin", ["smooth: 10", "smooth: 100", "smooth: 1,000", "smooth: 10,000", "smooth: 100,000"]),
-        ("two_choices", ["two choices: 10", "two choices: 100", "two choices: 1,000", "two choices: 10,000", "two choices: 100,000"]),
-        ("latency_based", ["latency: 10", "latency: 100", "latency: 1,000", "latency: 10,000", "latency: 100,000"]),
-        ("consistent_hash", ["maglev: 10", "maglev: 100", "maglev: 1,000", "maglev: 10,000", "maglev: 100,000"]),
+        (
+            "random",
+            [
+                "random: 10",
+                "random: 100",
+                "random: 1,000",
+                "random: 10,000",
+                "random: 100,000",
+            ],
+        ),
+        (
+            "round_robin",
+            [
+                "round robin: 10",
+                "round robin: 100",
+                "round robin: 1,000",
+                "round robin: 10,000",
+                "round robin: 100,000",
+            ],
+        ),
+        (
+            "weighted_random",
+            [
+                "weighted: 10",
+                "weighted: 100",
+                "weighted: 1,000",
+                "weighted: 10,000",
+                "weighted: 100,000",
+            ],
+        ),
+        (
+            "smooth_weighted_round_robin",
+            [
+                "smooth: 10",
+                "smooth: 100",
+                "smooth: 1,000",
+                "smooth: 10,000",
+                "smooth: 100,000",
+            ],
+        ),
+        (
+            "two_choices",
+            [
+                "two choices: 10",
+                "two choices: 100",
+                "two choices: 1,000",
+                "two choices: 10,000",
+                "two choices: 100,000",
+            ],
+        ),
+        (
+            "latency_based",
+            [
+                "latency: 10",
+                "latency: 100",
+                "latency: 1,000",
+                "latency: 10,000",
+                "latency: 100,000",
+            ],
+        ),
+        (
+            "consistent_hash",
+            [
+                "maglev: 10",
+                "maglev: 100",
+                "maglev: 1,000",
+                "maglev: 10,000",
+                "maglev: 100,000",
+            ],
+        ),
     ] {
         for (case, count) in case.into_iter().zip(SIZES) {
             if !bench.measures(case) {
@@ -155,14 +234,34 @@ fn sizes(bench: &mut Bench) -> Result<(), ConfigError> {
 /// With half and with nine tenths of the endpoints down.
 fn down(bench: &mut Bench) -> Result<(), ConfigError> {
     for (name, cases) in [
-        ("random", ["random, all up", "random, half down", "random, 90% down"]),
-        ("round_robin", ["round robin, all up", "round robin, half down", "round robin, 90% down"]),
-        ("two_choices", ["two choices, all up", "two choices, half down", "two choices, 90% down"]),
+        (
+            "random",
+            ["random, all up", "random, half down", "random, 90% down"],
+        ),
+        (
+            "round_robin",
+            [
+                "round robin, all up",
+                "round robin, half down",
+                "round robin, 90% down",
+            ],
+        ),
+        (
+            "two_choices",
+            [
+                "two choices, all up",
+                "two choices, half down",
+                "two choices, 90% down",
+            ],
+        ),
     ] {
         for (case, every) in cases.into_iter().zip([1, 2, 10]) {
             let balancer = balancer(strategy(name)?, 1000)?;
             let ids: Vec<_> = endpoints(1000, false).collect();
-            let ill = ids.iter().enumerate().filter(|(place, _)| place % every != 0);
+            let ill = ids
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| place % every != 0);
             balancer.check_all(ill.map(|(_, endpoint)| (endpoint.id(), Health::Unhealthy)));
             let call = Call::new("bench");
             bench.case(case).ours(|| pick(&balancer, &call)).run();
@@ -171,7 +270,10 @@ fn down(bench: &mut Bench) -> Result<(), ConfigError> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the clock itself is what is needed here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock itself is what is needed here"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -214,7 +316,14 @@ fn memory(bench: &Bench) -> Result<(), ConfigError> {
     if !bench.measures("memory") {
         return Ok(());
     }
-    for name in ["random", "round_robin", "two_choices", "weighted_random", "latency_based", "consistent_hash"] {
+    for name in [
+        "random",
+        "round_robin",
+        "two_choices",
+        "weighted_random",
+        "latency_based",
+        "consistent_hash",
+    ] {
         let balancer = balancer(strategy(name)?, 1)?;
         let all: Vec<_> = endpoints(10_000, name == "weighted_random").collect();
         let ids: i64 = all.iter().map(|endpoint| endpoint.id().len() as i64).sum();

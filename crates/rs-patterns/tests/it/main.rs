@@ -6,5 +6,6 @@
 )]
 
 mod attributes;
+mod balanced;
 mod handler;
 mod stack;
