@@ -127,7 +127,7 @@ where
     #[inline]
     #[must_use]
     pub fn pick(&self, call: &Call) -> Option<Lease<T, G>> {
-        self.try_pick(call).ok()
+        self.0.pick(call)
     }
 
     /// An endpoint for this call, or why there is none; [`NoEndpoint::of`](crate::NoEndpoint::of) has the
@@ -137,7 +137,7 @@ where
     /// The rejection that explains why not: the balancer's own, or that of the last guard that was asked.
     #[inline]
     pub fn try_pick(&self, call: &Call) -> Result<Lease<T, G>, Rejection> {
-        self.0.pick(call)
+        self.0.try_pick(call)
     }
 
     /// An endpoint for this call that is none of those of which this is true.

@@ -46,7 +46,7 @@ impl Ewma {
         if passed == 0 || passed > u32::MAX / 2 {
             return 1.0;
         }
-        (-(passed as f32) / decay).exp()
+        falling(passed as f32 / decay)
     }
 
     /// The average after one more call that took so long.
@@ -77,6 +77,17 @@ impl Ewma {
     }
 }
 
+/// `exp(-x)`. Those who are called have been called just now: for little time a short sum is exact enough,
+/// to the seventh digit, and takes a fraction of the time.
+#[inline]
+fn falling(x: f32) -> f32 {
+    if x < 0.05 {
+        1.0 - x * (1.0 - x * (0.5 - x * (1.0 / 6.0)))
+    } else {
+        (-x).exp()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +114,14 @@ mod tests {
             (0.009..0.011).contains(&later),
             "three decays later: {later}"
         );
+    }
+
+    #[test]
+    fn the_short_sum_is_exact_enough() {
+        for step in 0..2000 {
+            let x = step as f32 / 10_000.0;
+            assert!((falling(x) - (-x).exp()).abs() < 1e-6, "{x}");
+        }
     }
 
     #[test]

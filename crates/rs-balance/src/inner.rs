@@ -116,23 +116,44 @@ where
     /// Nearly all picks find that this thread has the view in force, that nothing is due, that nobody is to
     /// be avoided and that the first choice is there.
     #[inline]
-    pub(crate) fn pick(&self, call: &Call) -> Result<Lease<T, G>, Rejection> {
+    pub(crate) fn try_pick(&self, call: &Call) -> Result<Lease<T, G>, Rejection> {
+        match self.pick_at_once(call) {
+            Ok(lease) => Ok(lease),
+            Err(refused) => self.pick_elsewhere(&Wish { call, but: None }, refused, &()),
+        }
+    }
+
+    /// The same; nobody asks why there is none.
+    #[inline]
+    pub(crate) fn pick(&self, call: &Call) -> Option<Lease<T, G>> {
+        match self.pick_at_once(call) {
+            Ok(lease) => Some(lease),
+            Err(refused) => self.pick_maybe(call, refused),
+        }
+    }
+
+    #[cold]
+    fn pick_maybe(&self, call: &Call, refused: Option<Refused>) -> Option<Lease<T, G>> {
+        let wish = Wish { call, but: None };
+        self.pick_elsewhere(&wish, refused, &()).ok()
+    }
+
+    /// A lease without further ado; otherwise who refused, if it was a guard.
+    #[inline(always)]
+    fn pick_at_once(&self, call: &Call) -> Result<Lease<T, G>, Option<Refused>> {
         let version = self.common.version();
         if is_alarmed(version) || !tried::is_first(call) {
-            return self.pick_elsewhere(&Wish { call, but: None }, None, &());
+            return Err(None);
         }
         let chosen = desk::with_kept(self.id, version, |at_hand| {
             self.choose_at_once(call, &at_hand)
         });
         let Some((node, begun, counted)) = chosen else {
-            return self.pick_elsewhere(&Wish { call, but: None }, None, &());
+            return Err(None);
         };
         match node.guard.try_enter(call) {
             Ok(ticket) => Ok(self.lease(node, ticket, begun, counted, call)),
-            Err(refusal) => {
-                let refused = Some((node.number, refusal));
-                self.pick_elsewhere(&Wish { call, but: None }, refused, &())
-            }
+            Err(refusal) => Err(Some((node.number, refusal))),
         }
     }
 
@@ -221,7 +242,7 @@ where
     pub(crate) fn pick_elsewhere<W: Watch>(
         &self,
         wish: &Wish<'_, T>,
-        first: Option<(u32, Rejection)>,
+        first: Option<Refused>,
         watch: &W,
     ) -> Result<Lease<T, G>, Rejection> {
         // Those that must not be: refused in this pick, or not wanted. Those that should not be: tried.
@@ -402,6 +423,9 @@ where
         (old, signal)
     }
 }
+
+/// The number of an endpoint, and what its guard says.
+type Refused = (u32, Rejection);
 
 /// An endpoint, when the call began if it is timed, and whether it counts among all calls in flight.
 type AtOnce<T, G> = (Arc<Node<T, G>>, Nanos, bool);

@@ -30,9 +30,18 @@ pub struct Lease<T, G: Guard = ()> {
     begun: u64,
     /// The id of the call, above a bit that says whether it counts among all calls in flight, too.
     call: u64,
-    /// What the guard gave the call to carry; `None` once the balancer has heard how the call ended, though
-    /// the lease may go on to count.
-    ticket: Option<G::Ticket>,
+    ticket: Carried<G::Ticket>,
+}
+
+/// What the guard gave the call to carry.
+///
+/// As wide as a word: a lease without gaps is kept in registers and moved in one piece, one with gaps is
+/// copied byte by byte, which costs more than a count.
+#[repr(u64)]
+enum Carried<K> {
+    Yes(K),
+    /// The balancer has heard how the call ended, though the lease may go on to count.
+    NoMore,
 }
 
 const COUNTED: u64 = 1 << 63;
@@ -56,7 +65,7 @@ impl<T, G: Guard> Lease<T, G> {
             node,
             begun,
             call,
-            ticket: Some(ticket),
+            ticket: Carried::Yes(ticket),
         }
     }
 
@@ -108,7 +117,7 @@ impl<T, G: Guard> Lease<T, G> {
 
     #[inline(always)]
     fn end(&mut self, ending: Ending) {
-        if let Some(ticket) = self.ticket.take() {
+        if let Carried::Yes(ticket) = std::mem::replace(&mut self.ticket, Carried::NoMore) {
             self.node.ends(ending, self.begun, self.call & !COUNTED);
             self.node.guard.leave(ticket, ending);
         }
@@ -138,7 +147,7 @@ impl<T, G: Guard> fmt::Debug for Lease<T, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
             .field("endpoint", &self.id())
-            .field("answered", &self.ticket.is_none())
+            .field("answered", &matches!(self.ticket, Carried::NoMore))
             .finish_non_exhaustive()
     }
 }
