@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 /// A moving average of times that believes the worst at once and the better slowly (peak EWMA), and when it
 /// was last told something; in one word, so that it is read and changed as one.
 ///
@@ -49,9 +47,8 @@ impl Ewma {
         falling(passed as f32 / decay)
     }
 
-    /// The average after one more call that took so long.
-    pub(crate) fn after(self, sample: Duration, now: u32, decay: f32) -> Self {
-        let sample = sample.as_secs_f32();
+    /// The average after one more call that took so many seconds.
+    pub(crate) fn after(self, sample: f32, now: u32, decay: f32) -> Self {
         if !self.is_known() {
             return Self::new(sample, now);
         }
@@ -94,8 +91,8 @@ mod tests {
 
     const DECAY: f32 = 10_000.0;
 
-    fn ms(time: u64) -> Duration {
-        Duration::from_millis(time)
+    fn ms(time: u16) -> f32 {
+        f32::from(time) / 1000.0
     }
 
     #[test]

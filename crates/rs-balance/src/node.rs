@@ -1,9 +1,6 @@
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use rs_core::{Ending, Outcome};
@@ -55,18 +52,18 @@ impl Vitals {
     }
 
     #[inline]
-    pub(crate) fn took(&self, time: Duration, now: u32, decay: f32) {
+    pub(crate) fn took(&self, seconds: f32, now: u32, decay: f32) {
         self.latency
             .update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
-                Ewma::from_bits(bits).after(time, now, decay).bits()
+                Ewma::from_bits(bits).after(seconds, now, decay).bits()
             });
     }
 
     /// A call was given up after so long: it would have taken longer.
-    fn took_longer(&self, time: Duration, now: u32, decay: f32) {
+    fn took_longer(&self, seconds: f32, now: u32, decay: f32) {
         let known = self.latency();
-        if !known.is_known() || time.as_secs_f32() > known.at(now, decay) {
-            self.took(time, now, decay);
+        if !known.is_known() || seconds > known.at(now, decay) {
+            self.took(seconds, now, decay);
         }
     }
 
@@ -198,15 +195,16 @@ impl<T, G> Node<T, G> {
             return;
         }
         let now = self.common.now();
-        let elapsed = ending
-            .elapsed()
-            .unwrap_or_else(|| Duration::from_nanos(now.saturating_sub(begun)));
+        let elapsed = match ending.elapsed() {
+            Some(elapsed) => elapsed.as_secs_f32(),
+            None => now.saturating_sub(begun) as f32 * 1e-9,
+        };
         let (now, decay) = (millis(now), self.common.decay());
         match ending.outcome() {
             Some(Outcome::Failure(fault)) => {
                 let asked = fault.retry_after().unwrap_or_default();
-                let counted = elapsed.max(self.common.penalty()).max(asked);
-                vitals.took(counted, now, decay);
+                let counts_as = self.common.penalty().max(asked);
+                vitals.took(elapsed.max(counts_as.as_secs_f32()), now, decay);
             }
             Some(Outcome::Success | Outcome::Ignored) => vitals.took(elapsed, now, decay),
             None => vitals.took_longer(elapsed, now, decay),

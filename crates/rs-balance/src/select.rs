@@ -193,7 +193,7 @@ impl LoadBalancer {
             latencies: up
                 .iter()
                 .map(|(candidate, _)| match candidate.latency() {
-                    Some(latency) => Ewma::UNKNOWN.after(latency, 0, 1.0),
+                    Some(latency) => Ewma::UNKNOWN.after(latency.as_secs_f32(), 0, 1.0),
                     None => Ewma::UNKNOWN,
                 })
                 .collect(),
