@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rs_core::Call;
+use rs_core::{Call, Striped};
 
 /// Which endpoints the calls of the last time have tried, as far as is remembered.
 ///
@@ -10,11 +10,12 @@ use rs_core::Call;
 /// may meet the same endpoint again.
 #[derive(Debug)]
 pub(crate) struct Tried {
-    picked: Box<[AtomicU64; PICKED]>,
+    /// For each of a few processors: threads that pick side by side would pass its lines to and fro.
+    picked: Striped<Box<[AtomicU64; PICKED]>>,
     failed: Box<[AtomicU64]>,
 }
 
-const PICKED: usize = 2048;
+const PICKED: usize = 1024;
 const FAILED: usize = 256;
 const WAYS: usize = 4;
 
@@ -79,7 +80,7 @@ impl Avoid {
 impl Tried {
     pub(crate) fn new() -> Self {
         Self {
-            picked: Box::new([const { AtomicU64::new(0) }; PICKED]),
+            picked: Striped::at_most(8, || Box::new([const { AtomicU64::new(0) }; PICKED])),
             failed: (0..FAILED * WAYS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -88,7 +89,8 @@ impl Tried {
     #[inline]
     pub(crate) fn picks(&self, call: u64, number: u32) {
         // The mask keeps the place inside.
-        self.picked[place(call)].store(entry(call, number), Ordering::Relaxed);
+        self.picked.local()[call as usize & (PICKED - 1)]
+            .store(entry(call, number), Ordering::Relaxed);
     }
 
     /// The call did not get there what it wanted.
@@ -116,7 +118,8 @@ impl Tried {
             return avoid;
         }
         let call = call.id().get();
-        let picked = self.picked.get(place(call));
+        let picked = self.picked.iter();
+        let picked = picked.filter_map(|picked| picked.get(call as usize & (PICKED - 1)));
         for place in self.places(call).unwrap_or_default().iter().chain(picked) {
             let entry = place.load(Ordering::Relaxed);
             if entry >> 32 == call & 0xffff_ffff {
@@ -136,13 +139,6 @@ impl Tried {
 #[inline]
 pub(crate) const fn is_first(call: &Call) -> bool {
     call.attempt() <= 1 && call.hedge() == 0
-}
-
-/// Threads take ids in blocks of 4096: two that go through theirs side by side should not meet here.
-#[inline]
-const fn place(call: u64) -> usize {
-    let block = (call >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    call.wrapping_add(block) as usize & (PICKED - 1)
 }
 
 const fn entry(call: u64, number: u32) -> u64 {
