@@ -2,6 +2,8 @@
 
 #[path = "policies/adaptive.rs"]
 mod adaptive;
+#[path = "policies/attributes.rs"]
+mod attributes;
 #[path = "policies/hedge.rs"]
 mod hedge;
 #[path = "policies/peers.rs"]
@@ -42,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     stack(&mut bench)?;
     stack_ways(&mut bench)?;
     stack_parts(&mut bench)?;
+    attributes::run(&mut bench)?;
     timeout(&mut bench)?;
     retry(&mut bench)?;
     retried(&mut bench)?;

@@ -1,13 +1,14 @@
 //! Prints what is generated from the code: `metrics`, the reference of all metrics, unless told.
 
 use rs_patterns::{
-    breaker,
+    balance, breaker,
     metrics::{self, Catalogue},
     policies, workers,
 };
 
 /// The catalogue of every crate.
 static CATALOGUES: &[&Catalogue] = &[
+    &balance::metrics::CATALOGUE,
     &breaker::metrics::CATALOGUE,
     &policies::metrics::CATALOGUE,
     &workers::metrics::CATALOGUE,

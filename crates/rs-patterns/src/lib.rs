@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
 //! | [`attributes`] | `rs-attributes` | `attributes` | policies as attributes of functions: `#[retry]`, `#[circuit_breaker]` |
+//! | [`balance`] | `rs-balance` | `balance` | endpoint sets, strategies, leases |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
 //! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-streams`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
@@ -36,6 +37,8 @@
 
 #[cfg(feature = "attributes")]
 pub use rs_attributes as attributes;
+#[cfg(feature = "balance")]
+pub use rs_balance as balance;
 #[cfg(feature = "breaker")]
 pub use rs_breaker as breaker;
 pub use rs_core as core;

@@ -6,6 +6,7 @@
 )]
 
 mod attributes;
+mod balanced;
 mod handler;
 mod manager;
 mod spans;

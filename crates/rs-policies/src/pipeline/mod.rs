@@ -30,7 +30,7 @@ use std::fmt;
 use rs_core::{Call, Clock, Failure, Guard, Name, Operation, Outcome, Policy, TimeLimits};
 
 use self::{chaos::Struck, once::Once, run::Run};
-use crate::{Retry, Timeout, retry::First, timeout::Limits as TimeLimited};
+use crate::{Retry, Timeout};
 
 /// Policies in the order that is right, however they were written.
 ///
@@ -174,19 +174,19 @@ impl<G, L, X> Pipeline<G, L, X> {
 
 /// One attempt: a macro, because nobody can write down the type.
 macro_rules! once {
-    ($pipeline:expr, $call:expr, $operation:expr, $limits:expr) => {{
-        let (pipeline, call, operation, limits) = ($pipeline, $call, $operation, $limits);
-        let enter_guard = move || pipeline.guard.enter(call);
-        let enter_limit = move || pipeline.limit.enter(call);
-        let run = move || chaos::struck(pipeline.chaos.as_ref(), call, operation, limits);
+    ($pipeline:expr, $call:expr, $operation:expr, $limits:expr) => {
         Once::new(
-            (&pipeline.guard, &pipeline.limit),
-            call,
-            operation,
-            (enter_guard, enter_limit, run),
-            TimeLimited::new(pipeline.attempt_timeout.as_ref(), &pipeline.clock, call),
+            $pipeline,
+            $call,
+            $operation,
+            $limits,
+            |pipeline, call| pipeline.guard.enter(call),
+            |pipeline, call| pipeline.limit.enter(call),
+            |pipeline, call, operation, limits| {
+                chaos::struck(pipeline.chaos.as_ref(), call, operation, limits)
+            },
         )
-    }};
+    };
 }
 
 impl<T, E, G, L> Policy<T, E> for Pipeline<G, L>
@@ -206,22 +206,28 @@ where
         O: Operation<Output = T, Error = E>,
     {
         let limits = self.limits(call);
-        let again = move |first: First<T, E>| async move {
-            let mut call = call.within_limits(limits);
-            if self.safe_to_repeat {
-                call = call.safe_to_repeat();
-            }
-            let attempt = Attempt {
-                pipeline: self,
-                operation,
-                limits,
-            };
-            match &self.retry {
-                Some(retry) => retry.go_on(&call, &attempt, first).await,
-                None => first.result,
-            }
-        };
-        Run::new(self, call, once!(self, call, operation, limits), again)
+        Run::new(
+            self,
+            call,
+            operation,
+            limits,
+            once!(self, call, operation, limits),
+            |pipeline, call, operation, limits, first| async move {
+                let mut call = call.within_limits(limits);
+                if pipeline.safe_to_repeat {
+                    call = call.safe_to_repeat();
+                }
+                let attempt = Attempt {
+                    pipeline,
+                    operation,
+                    limits,
+                };
+                match &pipeline.retry {
+                    Some(retry) => retry.go_on(&call, &attempt, first).await,
+                    None => first.result,
+                }
+            },
+        )
     }
 }
 

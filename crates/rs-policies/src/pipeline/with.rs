@@ -261,7 +261,11 @@ impl<O: Operation> Operation for Timed<'_, O> {
     type Error = O::Error;
 
     async fn attempt(&self, call: &Call) -> Result<O::Output, Failure<O::Error>> {
-        let limits = Limits::new(self.timeout, self.clock, call);
+        let limits = Limits {
+            timeout: self.timeout,
+            clock: self.clock,
+            call,
+        };
         Limited::new(limits, self.operation.attempt(call)).await
     }
 

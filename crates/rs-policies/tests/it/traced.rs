@@ -265,6 +265,12 @@ fn a_limit_drops_the_attempt_and_the_call_says_which() {
             .is_timed_out()
     );
     recorder.check("- - timed_out attempt ERROR", &["1 - cancelled - -"]);
+
+    let (recorder, _guard) = Recorder::installed();
+    let call = Call::new("charge").limited_to(MS);
+    let late = bench.run(pipeline.call(call, hangs)).0;
+    assert!(late.unwrap_err().is_timed_out());
+    recorder.check("- - timed_out deadline ERROR", &["1 - cancelled - -"]);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn what_is_written_wrongly_is_explained() {
     );
     check(
         "jitter = true",
-        "jitter: found `true`, expected a name or a map with one entry",
+        "jitter: found `true`, expected a name or a table with one entry",
     );
     check(
         "at_once_first = 1",
