@@ -1,5 +1,7 @@
 //! The cost of workers: of ten thousand that do nothing, and of a turn of one that has many.
 
+#![allow(clippy::expect_used, reason = "a bench that cannot go on ends")]
+
 #[path = "workers/crowd.rs"]
 mod crowd;
 
