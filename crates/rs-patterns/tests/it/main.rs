@@ -6,6 +6,7 @@
 )]
 
 mod attributes;
+mod background;
 mod balanced;
 mod handler;
 mod manager;
