@@ -1,16 +1,18 @@
 //! Prints what is generated from the code: `metrics`, the reference of all metrics, unless told.
 
 use rs_patterns::{
-    backends, breaker,
+    backends, balance, breaker,
     metrics::{self, Catalogue},
-    policies,
+    policies, workers,
 };
 
 /// The catalogue of every crate.
 static CATALOGUES: &[&Catalogue] = &[
     &backends::metrics::CATALOGUE,
+    &balance::metrics::CATALOGUE,
     &breaker::metrics::CATALOGUE,
     &policies::metrics::CATALOGUE,
+    &workers::metrics::CATALOGUE,
     &metrics::CATALOGUE,
 ];
 
