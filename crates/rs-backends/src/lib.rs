@@ -39,6 +39,8 @@
 //! | `Consul` | `consul` | yes | blocking queries | is critical when its time is over, and leaves after a minute more |
 //! | `Redis` | `redis` | yes | a stream, and looking every 5 s | leaves when its time is over |
 //!
+//! [`Filter`] shows only some of the instances of any backend: those of a zone, a version, with a tag.
+//!
 //! # What is believed
 //!
 //! The same rules for every registry:
@@ -89,8 +91,9 @@
 //! # Not yet
 //!
 //! - etcd, Kubernetes and DNS.
-//! - Wrappers: last known good in a file for cold starts, failover, merge, filter, policies around a backend.
-//! - TLS.
+//! - Wrappers: last known good in a file for cold starts, failover, merge, policies around a backend.
+//! - TLS to Consul; for Redis through features of the `redis` crate, which is not tested here.
+//! - A fuzz target: the decoders are tested with rubbish by `proptest` alone.
 //! - Reconfiguration while it runs, and configuration from files.
 
 mod backend;
@@ -101,6 +104,7 @@ pub mod conformance;
 mod consul;
 mod error;
 mod file;
+mod filter;
 mod health;
 mod instance;
 #[cfg(any(feature = "consul", feature = "redis"))]
@@ -125,6 +129,7 @@ pub use backend::Backend;
 pub use consul::{Consul, ConsulConfig};
 pub use error::BackendError;
 pub use file::{File, FileConfig};
+pub use filter::Filter;
 pub use health::BackendHealth;
 pub use instance::{InstanceHealth, ServiceInstance, ServiceInstanceBuilder};
 pub use memory::Memory;

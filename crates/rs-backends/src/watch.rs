@@ -15,6 +15,7 @@ use tokio::select;
 use crate::{
     BackendError, InstanceSet, ServiceInstance, Standing,
     belief::Belief,
+    filter::Keep,
     station::{Open, Station},
 };
 
@@ -35,6 +36,13 @@ pub struct Watch {
     work: Pin<Box<dyn Future<Output = ()> + Send>>,
     view: Arc<View>,
     ended: bool,
+    only: Option<Only>,
+}
+
+/// What a filtered watch shows, and what it showed last.
+struct Only {
+    keep: Keep,
+    shown: Option<InstanceSet>,
 }
 
 /// What the work leaves for whoever holds the watch.
@@ -95,7 +103,20 @@ impl Watch {
             work: Box::pin(work.go_on(open, rules.reconnect, source)),
             view,
             ended: false,
+            only: None,
         }
+    }
+
+    /// The same watch with only some of the instances.
+    pub(crate) fn only(mut self, keep: Keep) -> Self {
+        let keep = match self.only.take() {
+            None => keep,
+            Some(Only { keep: before, .. }) => {
+                Arc::new(move |instance: &ServiceInstance| before(instance) && keep(instance))
+            }
+        };
+        self.only = Some(Only { keep, shown: None });
+        self
     }
 
     /// Waits for the next set; none when the backend is closed.
@@ -110,7 +131,11 @@ impl Watch {
     /// that was handed out. Confirmations are only heard while the watch is polled.
     #[must_use]
     pub fn latest(&self) -> Option<InstanceSet> {
-        self.view.lock().last.clone()
+        let last = self.view.lock().last.clone()?;
+        Some(match &self.only {
+            None => last,
+            Some(only) => last.only(|instance| (only.keep)(instance)),
+        })
     }
 
     /// How long ago the registry said so.
@@ -126,6 +151,18 @@ impl Watch {
     }
 }
 
+impl Only {
+    /// What is to be seen of this, if that is new.
+    fn show(&mut self, set: &InstanceSet) -> Option<InstanceSet> {
+        let set = set.only(|instance| (self.keep)(instance));
+        let is_new = self.shown.as_ref().is_none_or(|shown| {
+            shown.instances() != set.instances() || shown.standing() != set.standing()
+        });
+        self.shown = Some(set.clone());
+        is_new.then_some(set)
+    }
+}
+
 impl Stream for Watch {
     type Item = InstanceSet;
 
@@ -134,7 +171,12 @@ impl Stream for Watch {
         if !this.ended {
             this.ended = this.work.as_mut().poll(context).is_ready();
         }
-        match (this.view.lock().news.take(), this.ended) {
+        let news = this.view.lock().news.take();
+        let news = match &mut this.only {
+            None => news,
+            Some(only) => news.and_then(|set| only.show(&set)),
+        };
+        match (news, this.ended) {
             (Some(set), _) => Poll::Ready(Some(set)),
             (None, true) => Poll::Ready(None),
             (None, false) => Poll::Pending,

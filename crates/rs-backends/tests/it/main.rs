@@ -5,10 +5,12 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod allocations;
 mod auto_traits;
 #[cfg(feature = "consul")]
 mod consul;
 mod file;
+mod filter;
 mod instance;
 mod local;
 #[cfg(feature = "redis")]
