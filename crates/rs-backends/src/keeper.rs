@@ -113,7 +113,10 @@ impl<R: Registrar> Keeper<R> {
         let open = self.station.open().map(drop);
         let task = tokio::spawn(life.run(stopped));
         if open.is_ok() {
-            kept.insert(key, Kept { stop, task });
+            if let Some(Kept { stop, .. }) = kept.insert(key, Kept { stop, task }) {
+                // Somebody registered the same meanwhile: it is replaced, not removed.
+                let _ = stop.send(());
+            }
             self.count.set(kept.len() as f64);
         }
         open

@@ -302,3 +302,23 @@ async fn ten_thousand_instances_of_a_hundred_services() {
     println!("redis: 10,000 instances of 100 services in {took:?}");
     assert!(took <= Duration::from_secs(2), "{took:?}");
 }
+
+#[tokio::test]
+async fn registering_the_same_twice_at_once_removes_nothing() {
+    let server = Server::start().await.unwrap();
+    let (writer, reader) = (connect(&server), connect(&server));
+    let mut watch = reader.watch("a").unwrap();
+    until(&mut watch, "nobody", |set| set.is_empty()).await;
+    let both = tokio::join!(
+        writer.register(instance("a", "1")),
+        writer.register(instance("a", "1")),
+    );
+    assert_eq!(both, (Ok(()), Ok(())));
+    until(&mut watch, "the one", |set| set.len() == 1).await;
+    let second = Duration::from_secs(1);
+    let changed = rs_testkit::within("a change", second, watch.changed()).await;
+    assert!(changed.is_err(), "nothing changes any more: {changed:?}");
+    assert!(watch.latest().unwrap().is_current());
+    writer.deregister("a", "1").await.unwrap();
+    until(&mut watch, "nobody", |set| set.is_empty()).await;
+}
