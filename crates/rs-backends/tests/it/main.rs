@@ -9,6 +9,8 @@ mod allocations;
 mod auto_traits;
 #[cfg(feature = "consul")]
 mod consul;
+#[cfg(feature = "consul")]
+mod consul_lies;
 mod file;
 mod filter;
 mod instance;
