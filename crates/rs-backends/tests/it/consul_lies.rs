@@ -114,6 +114,14 @@ async fn half_an_answer_nonsense_and_zero_empty_nothing() {
     });
     let set = set.await;
     assert_eq!((ids(&set), smallest), (vec!["1", "2"], 1));
+    let asked = agent.asked();
+    assert!(asked[1].contains("index=12"), "{asked:?}");
+    let anew = asked[2..7].iter().all(|line| !line.contains("index="));
+    assert!(anew, "after a failure everything is asked for: {asked:?}");
+    assert!(
+        asked[7].contains("index=1&"),
+        "zero would never wait: {asked:?}"
+    );
 }
 
 #[tokio::test]
