@@ -105,7 +105,6 @@ where
     }
 
     /// Keeps nothing under this key; whether there was something.
-    #[expect(clippy::must_use_candidate, reason = "mostly it does not matter")]
     pub fn delete(&self, key: &K) -> bool {
         self.0.counts.local().deletes.fetch_add(1, Relaxed);
         self.0.map.remove(key).is_some()

@@ -6,6 +6,7 @@ use crate::support::{bench, bench_with, by};
 #[tokio::test]
 async fn it_is_steered_through_the_directory() {
     let bench = bench(MigrationConfig::default());
+    #[expect(clippy::result_large_err, reason = "the directory's own error")]
     let tell = |action: Action| {
         let mandate = Mandate::new("anna", "a drill");
         bench

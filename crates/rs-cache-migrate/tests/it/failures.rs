@@ -174,7 +174,10 @@ async fn a_change_may_be_dropped_at_every_await() {
             bench.migration.rollback(by()).unwrap();
             let after = bench.get("a").await;
             let is_no_older = after == first || after.is_none();
-            assert!(is_no_older, "{stage} after {polls} polls: {first:?}, then {after:?}");
+            assert!(
+                is_no_older,
+                "{stage} after {polls} polls: {first:?}, then {after:?}"
+            );
             if ended {
                 assert_eq!(after, Some(2));
                 break;

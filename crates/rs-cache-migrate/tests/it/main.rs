@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(clippy::indexing_slicing, reason = "a test that cannot go on panics")]
+#![allow(clippy::disallowed_methods, reason = "a test runs tasks of its own")]
 
 mod behaviour;
 mod caches;
 mod control;
 mod failures;
+mod gates;
 mod model;
 mod race;
 mod shadow;
