@@ -59,21 +59,21 @@ impl<K: Hash + Eq + Clone> Doubts<K> {
         keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Doubts what this side has under the key; `false` if there is no room, and the whole side is void.
+    /// Doubts what this side has under the key; `true` if that was one too many, and the whole side has just
+    /// become void.
     pub(crate) fn add(&self, side: Side, key: &K, limit: usize) -> bool {
         let mut keys = self.keys(side);
         if keys.contains(key) {
-            return true;
+            return false;
         }
         if keys.len() >= limit {
-            if !self.void[side as usize].swap(true, Ordering::AcqRel) {
-                self.count.fetch_add(1, Ordering::AcqRel);
-            }
-            return false;
+            let is_news = !self.void[side as usize].swap(true, Ordering::AcqRel);
+            self.count.fetch_add(usize::from(is_news), Ordering::AcqRel);
+            return is_news;
         }
         keys.insert(key.clone());
         self.count.fetch_add(1, Ordering::AcqRel);
-        true
+        false
     }
 
     /// The side has heard of a change of this key again.

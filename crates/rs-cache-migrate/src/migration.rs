@@ -158,8 +158,9 @@ where
     ///
     /// # Errors
     /// When the cache fails that callers rely on in this stage: legacy until `live`, new from `ramp_down`.
-    /// Then none of the caches serves the value, nor the one before, as far as they can be reached; what is
-    /// left is doubtful and is not served either. If only the other one fails, it is Ok.
+    /// While both are written, none of them serves the value then, nor the one before: what cannot be removed
+    /// is doubtful and is not served. While one is written, it is as if that cache stood alone. If only the
+    /// other one fails, it is Ok.
     ///
     /// # Cancel safety
     /// Dropped in the middle, the key is doubtful: it is a miss until it is changed again or was removed.

@@ -102,7 +102,7 @@ where
     /// Nobody knows what this side has under the key.
     fn doubt(&self, side: Side, key: &K) {
         let limit = self.rules.get().doubts();
-        if self.doubts.add(side, key, limit) {
+        if !self.doubts.add(side, key, limit) {
             return;
         }
         match side {

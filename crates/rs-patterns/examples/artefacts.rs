@@ -1,15 +1,18 @@
 //! Prints what is generated from the code: `metrics`, the reference of all metrics, unless told.
 
 use rs_patterns::{
-    breaker,
+    balance, breaker, cache_migrate,
     metrics::{self, Catalogue},
-    policies,
+    policies, workers,
 };
 
 /// The catalogue of every crate.
 static CATALOGUES: &[&Catalogue] = &[
+    &balance::metrics::CATALOGUE,
     &breaker::metrics::CATALOGUE,
+    &cache_migrate::metrics::CATALOGUE,
     &policies::metrics::CATALOGUE,
+    &workers::metrics::CATALOGUE,
     &metrics::CATALOGUE,
 ];
 

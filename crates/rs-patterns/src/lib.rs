@@ -8,9 +8,12 @@
 //! |---|---|---|---|
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
 //! | [`attributes`] | `rs-attributes` | `attributes` | policies as attributes of functions: `#[retry]`, `#[circuit_breaker]` |
+//! | [`balance`] | `rs-balance` | `balance` | endpoint sets, strategies, leases |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
+//! | [`cache_migrate`] | `rs-cache-migrate` | `cache-migrate`, `cache-migrate-moka` | moving live traffic from one cache to another |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
 //! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-streams`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
+//! | [`workers`] | `rs-workers` | `workers`, `workers-cron`, `workers-etcd`, `workers-redis`, `workers-signal` | background work that is supervised and stops cleanly |
 //!
 //! `full` switches everything on; `serde` lets configuration be read and snapshots be written.
 //!
@@ -35,13 +38,19 @@
 
 #[cfg(feature = "attributes")]
 pub use rs_attributes as attributes;
+#[cfg(feature = "balance")]
+pub use rs_balance as balance;
 #[cfg(feature = "breaker")]
 pub use rs_breaker as breaker;
+#[cfg(feature = "cache-migrate")]
+pub use rs_cache_migrate as cache_migrate;
 pub use rs_core as core;
 #[cfg(feature = "metrics")]
 pub use rs_metrics as metrics;
 #[cfg(feature = "policies")]
 pub use rs_policies as policies;
+#[cfg(feature = "workers")]
+pub use rs_workers as workers;
 
 #[cfg(all(doctest, feature = "full"))]
 #[doc = include_str!("../../../README.md")]

@@ -17,7 +17,8 @@ struct Shop {
 impl Shop {
     #[resilient(self.payments)]
     async fn charge(&self, fails: bool) -> Result<u32, Failure<Failed>> {
-        Ok(operation(fails)?)
+        let receipt = operation(fails)?;
+        Ok(receipt)
     }
 
     async fn charge_by_hand(&self, fails: bool) -> Result<u32, Failure<Failed>> {

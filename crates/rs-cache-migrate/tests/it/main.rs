@@ -4,6 +4,7 @@
 #![allow(clippy::indexing_slicing, reason = "a test that cannot go on panics")]
 #![allow(clippy::disallowed_methods, reason = "a test runs tasks of its own")]
 
+mod auto_traits;
 mod behaviour;
 mod caches;
 mod control;

@@ -6,6 +6,8 @@
 )]
 
 mod attributes;
+mod background;
+mod balanced;
 mod handler;
 mod manager;
 mod spans;

@@ -136,3 +136,26 @@ async fn a_breaker_of_a_file_keeps_what_it_knows() {
     assert_eq!(charged.unwrap(), 17);
     assert!(manager.health().is_up());
 }
+
+/// The plan on the crate page is the one that is printed.
+#[test]
+fn the_plan_of_the_crate_page_is_printed() {
+    use std::time::Duration;
+
+    use rs_patterns::policies::{BulkheadConfig, Pipeline, RetryConfig};
+
+    let page = include_str!("../../../rs-policies/README.md");
+    let (_, behind) = page
+        .split_once("The plan that it prints:\n\n```text\n")
+        .unwrap();
+    let (shown, _) = behind.split_once("\n```").unwrap();
+    let payments = Pipeline::named("payments")
+        .within(&Surroundings::apart())
+        .timeout(Duration::from_secs(2))
+        .retry(RetryConfig::default())
+        .bulkhead(BulkheadConfig::of(32).with_queue(64, Duration::from_millis(200)))
+        .attempt_timeout(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    assert_eq!(payments.plan().to_string(), shown);
+}

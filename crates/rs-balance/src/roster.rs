@@ -1,0 +1,285 @@
+//! All endpoints that a balancer knows, and what is known about each: behind the balancer's lock, looked at
+//! when something changes and never by a pick.
+
+use std::{hash::BuildHasher, sync::Arc as Std};
+
+use hashbrown::HashTable;
+use rs_core::{Mandate, Name};
+
+use crate::{
+    Health,
+    common::Nanos,
+    node::{FAILED, Node, SUCCEEDED},
+    sync::Arc,
+};
+
+pub(crate) struct Roster<T, G> {
+    /// In the order in which they came, which is that of their numbers.
+    pub(crate) entries: Vec<Entry<T, G>>,
+    /// Places of the entries by their ids.
+    index: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
+    /// Names of zones; there are few.
+    pub(crate) zones: Vec<Name>,
+    pub(crate) generation: u64,
+    next_number: u32,
+    pub(crate) panicking: bool,
+    pub(crate) sweep_at: Nanos,
+    /// Not to be looked at again before, so that looking costs no more than a small part of the time.
+    pub(crate) rest_until: Nanos,
+    pub(crate) counts: Counts,
+}
+
+/// How many endpoints are how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) up: usize,
+    pub(crate) ejected: usize,
+    pub(crate) unhealthy: usize,
+    pub(crate) draining: usize,
+    pub(crate) left_out: usize,
+}
+
+pub(crate) struct Entry<T, G> {
+    pub(crate) node: Arc<Node<T, G>>,
+    pub(crate) weight: f32,
+    /// From which weight it is on its way, and since when.
+    pub(crate) weight_before: f32,
+    pub(crate) weight_since: Nanos,
+    /// Since when it starts slowly; [`NEVER`](crate::common::NEVER) if it does not.
+    pub(crate) slow_since: Nanos,
+    /// Until when it is ejected; 0 if it is not.
+    pub(crate) ejected_until: Nanos,
+    pub(crate) order: Option<Box<Order>>,
+    /// What it had counted when it was last compared.
+    seen: [u32; 2],
+    pub(crate) zone: u16,
+    pub(crate) priority: u16,
+    pub(crate) registry: Health,
+    pub(crate) checked: Health,
+    /// How often it was ejected in a short time.
+    pub(crate) level: u8,
+    /// It is one of those that this client uses.
+    pub(crate) used: bool,
+}
+
+/// Somebody ordered that an endpoint be out of service.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) drain: bool,
+    pub(crate) mandate: Std<Mandate>,
+    pub(crate) until: Nanos,
+}
+
+/// No zone.
+pub(crate) const NOWHERE: u16 = u16::MAX;
+
+/// What an endpoint is, all in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Up,
+    Ejected,
+    Unhealthy,
+    /// Draining, or out by order: not even in a panic.
+    Draining,
+    LeftOut,
+}
+
+impl Standing {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Ejected => "ejected",
+            Self::Unhealthy => "unhealthy",
+            Self::Draining => "draining",
+            Self::LeftOut => "left_out",
+        }
+    }
+}
+
+impl<T, G> Entry<T, G> {
+    pub(crate) fn new(node: Arc<Node<T, G>>, now: Nanos) -> Self {
+        Self {
+            node,
+            weight: 1.0,
+            weight_before: 1.0,
+            weight_since: now,
+            slow_since: crate::common::NEVER,
+            ejected_until: 0,
+            order: None,
+            seen: [0; 2],
+            zone: NOWHERE,
+            priority: 0,
+            registry: Health::Healthy,
+            checked: Health::Healthy,
+            level: 0,
+            used: true,
+        }
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        if !self.used {
+            Standing::LeftOut
+        } else if self.is_going() || self.order.is_some() {
+            Standing::Draining
+        } else if self.registry == Health::Unhealthy || self.checked == Health::Unhealthy {
+            Standing::Unhealthy
+        } else if self.ejected_until > 0 {
+            Standing::Ejected
+        } else {
+            Standing::Up
+        }
+    }
+
+    pub(crate) fn is_going(&self) -> bool {
+        self.registry == Health::Draining || self.checked == Health::Draining
+    }
+
+    /// How many calls are in flight: one reference is the roster's own.
+    pub(crate) fn in_flight(&self) -> u32 {
+        (Arc::strong_count(&self.node).saturating_sub(1)) as u32
+    }
+
+    /// What succeeded and failed since this was last asked.
+    pub(crate) fn since_last(&mut self) -> (u32, u32) {
+        let now = [self.node.ended(SUCCEEDED), self.node.ended(FAILED)];
+        let [succeeded, failed] = self.seen;
+        let since = (now[0].wrapping_sub(succeeded), now[1].wrapping_sub(failed));
+        self.seen = now;
+        since
+    }
+
+    /// Keeps the short counts of the endpoint from running over.
+    pub(crate) fn carry(&mut self) {
+        for how in 0..4 {
+            let carried = self.node.carry(how);
+            if let Some(seen) = self.seen.get_mut(how) {
+                *seen = seen.wrapping_sub(carried);
+            }
+        }
+    }
+
+    /// How much it can carry now, on its way to a new weight.
+    pub(crate) fn weight_at(&self, now: Nanos, change: Nanos) -> f32 {
+        let passed = now.saturating_sub(self.weight_since);
+        if passed >= change || self.weight_before == self.weight {
+            return self.weight;
+        }
+        let part = passed as f64 / change as f64;
+        let (from, to) = (f64::from(self.weight_before), f64::from(self.weight));
+        (from + (to - from) * part) as f32
+    }
+}
+
+impl<T, G> Roster<T, G> {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            index: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
+            zones: Vec::new(),
+            generation: 0,
+            next_number: 1,
+            panicking: false,
+            sweep_at: 0,
+            rest_until: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<usize> {
+        let hash = self.hasher.hash_one(id);
+        let is_it = |place: &u32| {
+            let entry = self.entries.get(*place as usize);
+            entry.is_some_and(|entry| *entry.node.id == *id)
+        };
+        self.index.find(hash, is_it).map(|place| *place as usize)
+    }
+
+    pub(crate) fn entry(&mut self, id: &str) -> Option<&mut Entry<T, G>> {
+        let place = self.find(id)?;
+        self.entries.get_mut(place)
+    }
+
+    /// The number of the next endpoint; after four billion they begin again.
+    pub(crate) fn next_number(&mut self) -> u32 {
+        let number = self.next_number;
+        self.next_number = number.checked_add(1).unwrap_or(1);
+        number
+    }
+
+    pub(crate) fn add(&mut self, entry: Entry<T, G>) {
+        let place = self.entries.len() as u32;
+        let hash = self.hasher.hash_one(&*entry.node.id);
+        self.entries.push(entry);
+        let (hasher, entries) = (&self.hasher, &self.entries);
+        self.index.insert_unique(hash, place, |place| {
+            let entry = entries.get(*place as usize);
+            entry.map_or(0, |entry| hasher.hash_one(&*entry.node.id))
+        });
+    }
+
+    /// Leaves only those whose places are marked; the others, to be dropped when nobody waits for it.
+    pub(crate) fn keep(&mut self, marked: &[bool]) -> Vec<Entry<T, G>> {
+        let mut gone = Vec::new();
+        let mut kept = Vec::with_capacity(self.entries.len());
+        for (place, entry) in std::mem::take(&mut self.entries).into_iter().enumerate() {
+            if marked.get(place).copied().unwrap_or(true) {
+                kept.push(entry);
+            } else {
+                gone.push(entry);
+            }
+        }
+        self.entries = kept;
+        if !gone.is_empty() {
+            self.index.clear();
+            let (hasher, entries) = (&self.hasher, &self.entries);
+            let hash = |place: &u32| {
+                let entry = entries.get(*place as usize);
+                entry.map_or(0, |entry| hasher.hash_one(&*entry.node.id))
+            };
+            for place in 0..entries.len() as u32 {
+                self.index.insert_unique(hash(&place), place, hash);
+            }
+        }
+        gone
+    }
+
+    /// The number of a zone. Beyond 65,535 there are no more.
+    pub(crate) fn zone(&mut self, name: Option<Name>) -> u16 {
+        let Some(name) = name else {
+            return NOWHERE;
+        };
+        let known = self.zones.iter().position(|zone| *zone == name);
+        let place = known.unwrap_or(self.zones.len());
+        match u16::try_from(place) {
+            Ok(zone) if zone < NOWHERE => {
+                if known.is_none() {
+                    self.zones.push(name);
+                }
+                zone
+            }
+            _ => NOWHERE,
+        }
+    }
+
+    pub(crate) fn count(&mut self) {
+        let mut counts = Counts::default();
+        for entry in &self.entries {
+            *counts.of(entry.standing()) += 1;
+        }
+        self.counts = counts;
+    }
+}
+
+impl Counts {
+    fn of(&mut self, standing: Standing) -> &mut usize {
+        match standing {
+            Standing::Up => &mut self.up,
+            Standing::Ejected => &mut self.ejected,
+            Standing::Unhealthy => &mut self.unhealthy,
+            Standing::Draining => &mut self.draining,
+            Standing::LeftOut => &mut self.left_out,
+        }
+    }
+}

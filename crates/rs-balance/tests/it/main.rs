@@ -1,0 +1,18 @@
+//! What a balancer promises.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod allocations;
+mod auto_traits;
+mod bad_input;
+mod behaviour;
+mod config;
+mod control;
+mod explain;
+mod fairness;
+mod guards;
+mod model;
+mod places;
+mod select;
+mod simulated;
+mod stress;
+mod support;
