@@ -50,13 +50,13 @@ pub struct GatesConfig {
 }
 
 impl Default for GatesConfig {
-    /// Errors below 0.1 %; 7, 12 and 25 % slower at p50, p95 and p99; a hit ratio 5 points lower; 15 % more
+    /// Errors below 0.1 %; 8, 15 and 30 % slower at p50, p95 and p99; a hit ratio 5 points lower; 15 % more
     /// memory for an entry. Windows of 500 reads and more of each cache count. Three bad ones of the last four
     /// roll back, six good ones advance, the first after a step does not count.
     fn default() -> Self {
         Self {
             errors: Share::of(0.001).unwrap_or(Share::NONE),
-            slower: [0.07, 0.12, 0.25],
+            slower: [0.08, 0.15, 0.3],
             hit_ratio: 0.05,
             memory: 0.15,
             minimum: 500,
