@@ -305,10 +305,9 @@ impl Gates {
             .get()
             .max(rate(legacy.errors, legacy.reads));
         let now = rate(new.errors, new.reads);
-        let least = wilson(new.errors, new.reads)
-            .0
-            .max(wilson(self.errors, self.reads).0);
-        let most = wilson(self.errors, self.reads).1;
+        let alone = wilson(new.errors, new.reads, LIKELY).0;
+        let least = alone.max(wilson(self.errors, self.reads, CERTAIN).0);
+        let most = wilson(self.errors, self.reads, LIKELY).1;
         let finding = match () {
             () if least > limit => Finding::Bad,
             () if most <= limit => Finding::Good,
@@ -375,12 +374,17 @@ fn rate(some: u64, of: u64) -> f64 {
     some as f64 / of as f64
 }
 
-/// Between which two the true rate is, with 97.5 % certainty on each side (Wilson's interval).
-fn wilson(some: u64, of: u64) -> (f64, f64) {
+/// Within 97.5 % on each side.
+const LIKELY: f64 = 1.96;
+/// For what is looked at again with every window, and stays what it was for long.
+const CERTAIN: f64 = 3.3;
+
+/// Between which two the true rate is (Wilson's interval).
+fn wilson(some: u64, of: u64, z: f64) -> (f64, f64) {
     if of == 0 {
         return (0.0, 1.0);
     }
-    let (z, n, p) = (1.96_f64, of as f64, rate(some.min(of), of));
+    let (n, p) = (of as f64, rate(some.min(of), of));
     let middle = p + z * z / (2.0 * n);
     let spread = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let whole = 1.0 + z * z / n;

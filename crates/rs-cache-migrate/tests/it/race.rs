@@ -62,10 +62,17 @@ type Raced = CacheMigration<u64, u64, Jumpy, Jumpy>;
 /// reader knows an older one.
 struct Truth {
     /// Per key: one writer at a time, so that the last is known; it is not what orders the caches.
-    last: Vec<tokio::sync::Mutex<Option<u64>>>,
+    last: Vec<tokio::sync::Mutex<Last>>,
     /// Per key: what had been written, and done with, at the latest.
     done: Vec<AtomicU64>,
     next: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Last {
+    value: Option<u64>,
+    /// A caller went away in the middle of a change after that.
+    dropped: bool,
 }
 
 async fn write(migration: Raced, truth: Arc<Truth>, writes: u64, cancels: bool) {
@@ -94,14 +101,16 @@ async fn write(migration: Raced, truth: Arc<Truth>, writes: u64, cancels: bool) 
                 tokio::task::yield_now().await;
             }
             drop(change);
-            // Then it is written again, as a caller would.
-            migration.delete(&key).await.unwrap();
-            *last = None;
+            // It happened, or not, or it is a miss: but wherever it is read, it is the same.
+            last.dropped = true;
         } else {
             change.await.unwrap();
-            *last = (!deletes).then_some(value);
+            *last = Last {
+                value: (!deletes).then_some(value),
+                dropped: false,
+            };
+            truth.done[key as usize].fetch_max(value, SeqCst);
         }
-        truth.done[key as usize].fetch_max(value, SeqCst);
     }
 }
 
@@ -208,14 +217,24 @@ async fn run(writes: u64, cancels: bool) -> u64 {
 
     // However it ended, at every stage that can be reached from there.
     migration.release(by());
+    let mut first = vec![None; KEYS as usize];
     loop {
         for key in 0..KEYS {
             let last = *truth.last[key as usize].lock().await;
             let found = migration.get(&key).await.unwrap().hit();
             let state = migration.state();
+            let first = &mut first[key as usize];
             match state.stage {
+                _ if last.dropped => {
+                    let agree = first.is_none() || found.is_none() || *first == found;
+                    assert!(
+                        agree,
+                        "key {key} at {state}: {found:?}, and {first:?} before"
+                    );
+                    *first = first.or(found);
+                }
                 Stage::RampDown | Stage::Complete if found.is_none() => {}
-                _ => assert_eq!(found, last, "key {key} at {state}"),
+                _ => assert_eq!(found, last.value, "key {key} at {state}"),
             }
         }
         if migration.is_complete() {
