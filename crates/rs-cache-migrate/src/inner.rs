@@ -198,7 +198,7 @@ where
         let Some(entry) = self.worth_promoting(entry) else {
             return false;
         };
-        let promoted = self.apply(Side::New, key, Some(&entry), word).await.is_ok();
+        let promoted = self.apply(Side::New, key, Some(entry), word).await.is_ok();
         if promoted {
             self.counters.promotions.increment();
         }

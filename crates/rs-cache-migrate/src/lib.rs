@@ -130,6 +130,13 @@
 //! go on, hold or roll back, with the evidence; they are pure, and whoever measures feeds them.
 //! [`MigrationReport`] says what was decided, when, by whom and why.
 //!
+//! # What it costs
+//!
+//! One thread, [`TtlCache`], keys of 24 bytes, a thread's own time in nanoseconds: a hit of the bare cache 80,
+//! in `off` 80, `complete` 80, `live` and `ramp_down` 100, `shadow` 115 with one read in a hundred compared;
+//! a change of the bare cache 90, of both 415, in `complete` 160. Reads take no lock and allocate nothing;
+//! `off` and `complete` read two words and count nothing.
+//!
 //! # Metrics
 //!
 //! | metric | kind | labels | what it says |
@@ -176,7 +183,9 @@
 //! - **Flags** from environment, file or Redis, and replicas that hear of a step: call [`CacheMigration::advance`]
 //!   in each of them.
 //! - **Two levels** (memory before Redis), and limits on how much may fall back.
-//! - **Figures**: what a read costs over the bare cache was not measured.
+//! - **Cheap changes.** A change of both costs about twice what the two caches cost, a change in `complete` two
+//!   thirds more than the bare cache.
+//! - **A bench** beside the peers: the figures above are from one thread and one program that is not kept.
 //!
 //! # Features
 //!

@@ -14,7 +14,6 @@ where
 {
     /// Keeps this under the key, or nothing.
     pub(crate) async fn write(&self, key: &K, entry: Option<Entry<V>>) -> Result<(), CacheError> {
-        let entry = entry.as_ref();
         let word = self.word();
         if word.stage() == Stage::Complete && word.is_settled() {
             return self.apply_bare(Side::New, key, entry, word).await;
@@ -36,13 +35,13 @@ where
         &self,
         first: Side,
         key: &K,
-        entry: Option<&Entry<V>>,
+        entry: Option<Entry<V>>,
         word: Word,
     ) -> Result<(), CacheError> {
         // A caller that goes away in between leaves the second without the change.
         let mut second = Doubt::raise(self, first.other(), key);
-        let done = self.apply(first, key, entry, word).await;
-        let entry = if done.is_ok() { entry } else { None };
+        let done = self.apply(first, key, entry.clone(), word).await;
+        let entry = entry.filter(|_| done.is_ok());
         // It knows by itself what to doubt.
         second.dismiss();
         let _ = self.apply(first.other(), key, entry, word).await;
@@ -55,7 +54,7 @@ where
         &self,
         side: Side,
         key: &K,
-        entry: Option<&Entry<V>>,
+        entry: Option<Entry<V>>,
         word: Word,
     ) -> Result<(), CacheError> {
         let mut doubt = Doubt::raise(self, side, key);
@@ -71,7 +70,7 @@ where
         &self,
         side: Side,
         key: &K,
-        entry: Option<&Entry<V>>,
+        entry: Option<Entry<V>>,
         word: Word,
     ) -> Result<(), CacheError> {
         let can = match side {
@@ -81,12 +80,9 @@ where
         // A negative entry where there is no such thing is nothing.
         let entry = entry.filter(|entry| entry.value.is_some() || can.negative);
         let (operation, done) = match (side, entry) {
-            (Side::Legacy, Some(entry)) => (
-                CacheOperation::Set,
-                self.legacy.set(key, entry.clone()).await,
-            ),
+            (Side::Legacy, Some(entry)) => (CacheOperation::Set, self.legacy.set(key, entry).await),
             (Side::New, Some(entry)) => {
-                let entry = entry.clone().in_epoch(word.epoch());
+                let entry = entry.in_epoch(word.epoch());
                 (CacheOperation::Set, self.new.set(key, entry).await)
             }
             (Side::Legacy, None) => (CacheOperation::Delete, self.legacy.delete(key).await),
