@@ -1,7 +1,7 @@
 //! Prints what is generated from the code: `metrics`, the reference of all metrics, unless told.
 
 use rs_patterns::{
-    backends, balance, breaker,
+    backends, balance, breaker, cache_migrate,
     metrics::{self, Catalogue},
     policies, workers,
 };
@@ -11,6 +11,7 @@ static CATALOGUES: &[&Catalogue] = &[
     &backends::metrics::CATALOGUE,
     &balance::metrics::CATALOGUE,
     &breaker::metrics::CATALOGUE,
+    &cache_migrate::metrics::CATALOGUE,
     &policies::metrics::CATALOGUE,
     &workers::metrics::CATALOGUE,
     &metrics::CATALOGUE,

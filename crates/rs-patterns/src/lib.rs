@@ -11,6 +11,7 @@
 //! | [`backends`] | `rs-backends` | `backends`, `backends-conformance`, `backends-consul`, `backends-redis` | one trait over service registries |
 //! | [`balance`] | `rs-balance` | `balance` | endpoint sets, strategies, leases |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
+//! | [`cache_migrate`] | `rs-cache-migrate` | `cache-migrate`, `cache-migrate-moka` | moving live traffic from one cache to another |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
 //! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-streams`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
 //! | [`workers`] | `rs-workers` | `workers`, `workers-cron`, `workers-etcd`, `workers-redis`, `workers-signal` | background work that is supervised and stops cleanly |
@@ -44,6 +45,8 @@ pub use rs_backends as backends;
 pub use rs_balance as balance;
 #[cfg(feature = "breaker")]
 pub use rs_breaker as breaker;
+#[cfg(feature = "cache-migrate")]
+pub use rs_cache_migrate as cache_migrate;
 pub use rs_core as core;
 #[cfg(feature = "metrics")]
 pub use rs_metrics as metrics;

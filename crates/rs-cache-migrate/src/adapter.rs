@@ -1,0 +1,141 @@
+use std::future::Future;
+
+use crate::{CacheError, Entry};
+
+/// A cache as a migration sees it: whatever its methods are called, and whether or not it is in the process.
+///
+/// The four that every cache has are required. The others say by default that the cache has them not, and
+/// [`Capabilities`] say what it has; what a migration does without, each flag explains.
+///
+/// # Cancel safety
+/// The future of a change may be dropped at any await. The migration takes the key as doubtful then, and
+/// serves a miss until a change of that key has gone through.
+pub trait CacheAdapter<K, V>: Send + Sync + 'static {
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What it keeps under this key. What has expired is not there.
+    fn get(&self, key: &K) -> impl Future<Output = Result<Option<Entry<V>>, CacheError>> + Send;
+
+    /// Keeps this under the key. What has no time left is removed instead.
+    fn set(&self, key: &K, entry: Entry<V>) -> impl Future<Output = Result<(), CacheError>> + Send;
+
+    /// Keeps nothing under this key.
+    fn delete(&self, key: &K) -> impl Future<Output = Result<(), CacheError>> + Send;
+
+    /// Keeps nothing at all.
+    fn clear(&self) -> impl Future<Output = Result<(), CacheError>> + Send;
+
+    /// Keeps this under the key unless there is something; whether it did. In one step, or not at all.
+    fn add(
+        &self,
+        key: &K,
+        entry: Entry<V>,
+    ) -> impl Future<Output = Result<bool, CacheError>> + Send {
+        let _ = (key, entry);
+        async { Err(CacheError::Unsupported("add what is absent")) }
+    }
+
+    /// The keys that it has, the hottest first if it knows. `None` if it cannot say.
+    fn keys(&self) -> Option<Vec<K>> {
+        None
+    }
+
+    /// How many entries it has.
+    fn entries(&self) -> Entries {
+        Entries::UNKNOWN
+    }
+
+    /// What it counted, if it counts.
+    fn stats(&self) -> Option<CacheStats> {
+        None
+    }
+
+    /// Ends what it does in the background. Doing so twice is doing so once.
+    fn shutdown(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// What a cache can do beyond get, set, delete and clear.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "adapters of other people fill it in"
+)]
+pub struct Capabilities {
+    /// It keeps a time for each entry. Without, what is written lives as long as the cache pleases.
+    pub ttl: bool,
+    /// It says how long an entry still lives. Without, what is promoted *from* it would get a new life: it is
+    /// not promoted, unless [`promoting_unaged`](crate::MigrationConfig::promoting_unaged) allows a limit.
+    pub reads_ttl: bool,
+    /// It keeps negative entries apart from nothing. Without, a negative entry is removed instead.
+    pub negative: bool,
+    /// It keeps [`Entry::epoch`]. Without, the *new* cache is cleared before every try.
+    pub epochs: bool,
+    /// It adds what is absent in one step.
+    pub add: bool,
+    /// It lists its keys. Without, there is no backfill *from* it: entries come over as they are read.
+    pub iterate: bool,
+    /// It counts.
+    pub stats: bool,
+}
+
+impl Capabilities {
+    /// All of them.
+    pub const ALL: Self = Self {
+        ttl: true,
+        reads_ttl: true,
+        negative: true,
+        epochs: true,
+        add: true,
+        iterate: true,
+        stats: true,
+    };
+}
+
+/// How many entries a cache has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a number and whether it is right"
+)]
+pub struct Entries {
+    /// This many; `None` if it cannot say.
+    pub count: Option<u64>,
+    /// Exactly: no expired ones among them, none on the way.
+    pub exact: bool,
+}
+
+impl Entries {
+    /// It cannot say.
+    pub const UNKNOWN: Self = Self {
+        count: None,
+        exact: false,
+    };
+
+    /// About this many.
+    #[must_use]
+    pub const fn about(count: u64) -> Self {
+        Self {
+            count: Some(count),
+            exact: false,
+        }
+    }
+}
+
+/// What a cache counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Reads that found an entry.
+    pub hits: u64,
+    /// Reads that found none.
+    pub misses: u64,
+    /// Entries that were written.
+    pub sets: u64,
+    /// Entries that were removed by order.
+    pub deletes: u64,
+    /// Entries that went because their time was over.
+    pub expired: u64,
+}

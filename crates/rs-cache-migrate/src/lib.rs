@@ -1,0 +1,236 @@
+//! Moves live traffic from one cache to another, and never serves a wrong value on the way.
+//!
+//! A cache is easy to replace and hard to replace under load: two caches that are both written drift apart,
+//! a copier brings deleted keys back, a rollback serves what was right an hour ago. Here changes of a key
+//! reach both caches in one order, what may be wrong is not read, and the way back is one atomic store.
+//!
+//! ```
+//! use rs_cache_migrate::{CacheMigration, Lookup, MigrationConfig, TtlCache};
+//! use rs_core::Mandate;
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let old = TtlCache::new(Duration::from_secs(3600));
+//! let new = TtlCache::new(Duration::from_secs(3600));
+//! let prompts = CacheMigration::new("prompts", old, new, MigrationConfig::default())?;
+//!
+//! // What used to go to the old cache goes through the migration, and nothing around it.
+//! let key = "greeting".to_owned();
+//! prompts.set(&key, "Hello!", Duration::from_secs(3600)).await?;
+//!
+//! // off -> dual_write -> shadow -> live 10% -> 25% -> 50% -> 100% -> ramp_down -> complete
+//! while !prompts.is_complete() {
+//!     prompts.advance(Mandate::new("anna", "the metrics look well")).await?;
+//!     assert_eq!(prompts.get(&key).await?, Lookup::Hit("Hello!"));
+//! }
+//! println!("{}", prompts.report());
+//! # Ok(()) }
+//! ```
+//!
+//! And back, from any stage but the last, whatever is broken:
+//!
+//! ```
+//! # use rs_cache_migrate::{CacheMigration, MigrationConfig, Stage, TtlCache};
+//! # use rs_core::Mandate;
+//! # use std::time::Duration;
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (old, new) = (TtlCache::<String, u8>::new(Duration::MAX), TtlCache::new(Duration::MAX));
+//! # let prompts = CacheMigration::new("prompts", old, new, MigrationConfig::default())?;
+//! # prompts.advance(Mandate::new("anna", "")).await?;
+//! let state = prompts.rollback(Mandate::new("anna", "p99 doubled"))?;
+//! assert_eq!(state.stage, Stage::Off);
+//! # Ok(()) }
+//! ```
+//!
+//! # When not
+//!
+//! - A cache that may start empty: switch, and let it fill. A migration is for a hit ratio that may not drop.
+//! - Data that must not be lost: a cache may lose entries, and where this crate does not know it says miss.
+//! - Several processes that **write** the same keys of shared caches, such as two Redis servers: the order of
+//!   changes is kept in one process; see [Not yet](#not-yet).
+//!
+//! # Stages
+//!
+//! | stage | reads | writes and deletes | a change is Ok if |
+//! |---|---|---|---|
+//! | `off` | legacy | legacy | legacy says so |
+//! | `dual_write` | legacy | both | legacy says so |
+//! | `shadow` | legacy; a sample is compared | both | legacy says so |
+//! | `live` | a share of the keys from new, what is missing from legacy, which promotes it | both | legacy says so |
+//! | `ramp_down` | new | both | new says so |
+//! | `complete` | new | new | new says so |
+//!
+//! Steps go to a neighbour only. A step waits until no change is under way that does not know of the last one,
+//! and for [`with_propagation`](MigrationConfig::with_propagation) where several processes must hear of it. A
+//! rollback waits for nobody, leads to `off`, and stays there until somebody releases it. `complete` is the
+//! end: legacy may be thrown away then.
+//!
+//! Shares follow from a salted hash that is the same in every process and version: the keys of 10 % are among
+//! those of 25 %. They gate reads only.
+//!
+//! # Why nothing wrong is served
+//!
+//! - Changes of one key exclude each other, over both caches. A promotion and a backfill are such changes, and
+//!   read legacy again under the key's lock: they cannot bring back what was deleted, or renew what was.
+//! - What is promoted lives for the time that it has left, never longer.
+//! - Each try has a number, the *epoch*, that every entry of new carries. After a rollback it is another, and
+//!   what was left in new is not read. A cache that cannot keep it is cleared before the next try.
+//! - If a cache fails in the middle of a change, it shall have nothing under the key. If that fails too, or the
+//!   caller goes away, the key is *doubtful* there and is not read there until a change got through.
+//!   More than [`with_doubts`](MigrationConfig::with_doubts) of them in new roll the migration back; in legacy,
+//!   it is read as empty until it was cleared.
+//! - A negative entry ([`Lookup::Absent`]) is an answer: legacy is not asked.
+//!
+//! A read that overlaps a change may see the value before or after it, as with any cache.
+//!
+//! # Caches
+//!
+//! | | TTL | says what is left | negative | epoch | adds | lists keys | counts |
+//! |---|---|---|---|---|---|---|---|
+//! | [`TtlCache`]: map in shards with a sweep | yes | yes | yes | yes | yes | yes | yes |
+//! | `ModularCache`: storage, TTL manager, metrics; on moka | yes | yes | yes | yes | no | yes | yes |
+//! | `moka::sync::Cache<K, Stored<V>>` | yes | yes | yes | yes | no | yes | no |
+//! | your own | [`Capabilities`] say so | | | | | | |
+//!
+//! | what the legacy shape says | what the modular shape says | what callers say |
+//! |---|---|---|
+//! | `stop` | `shutdown` | [`CacheMigration::shutdown`] |
+//! | `size` | `keys().len()` | [`CacheAdapter::entries`] |
+//! | `get_detailed_metrics` | `get_stats` | [`CacheAdapter::stats`] |
+//! | `TtlCache::new(ttl)` | `ModularCache::new(config)` | [`CacheMigration::new`] |
+//!
+//! What a cache cannot do costs something, and each flag of [`Capabilities`] says what.
+//!
+//! # Defaults
+//!
+//! | | default | set by |
+//! |---|---|---|
+//! | steps of `live` | 10, 25, 50, 100 % | [`with_steps`](MigrationConfig::with_steps), in hundredths of a per cent |
+//! | salt | the name | [`with_salt`](MigrationConfig::with_salt) |
+//! | first epoch | 1 | [`with_epoch`](MigrationConfig::with_epoch) |
+//! | other processes hear of a step within | 0 s: there are none | [`with_propagation`](MigrationConfig::with_propagation) |
+//! | not worth promoting | less than 100 ms left | [`with_promotion_floor`](MigrationConfig::with_promotion_floor) |
+//! | reads that are compared | 1 % | [`with_shadow`](MigrationConfig::with_shadow) |
+//! | doubtful keys | 4096 in each cache | [`with_doubts`](MigrationConfig::with_doubts) |
+//!
+//! # In the background
+//!
+//! [`CacheMigration::run`] compares what shadow reads brought (a queue of 256; what comes to a full one is
+//! dropped and counted), removes what is doubtful and settles steps. Give it to a task. Without it nothing is
+//! wrong, but doubtful keys stay misses until they are written. [`CacheMigration::backfill`] copies at a given
+//! rate what is not read often enough to come by itself. It can be stopped and goes on where it was.
+//!
+//! A comparison needs to know when values are the same: [`CacheMigration::comparing`]. A difference is looked at
+//! again under the key's lock before it counts.
+//!
+//! # Who decides
+//!
+//! Somebody does, in code or through the [`Directory`](rs_core::Directory): `advance`, `step_back`, `set_share`,
+//! `rollback`, `release`, each with author and reason. [`Gates`] judge windows of what was seen and say whether to
+//! go on, hold or roll back, with the evidence; they are pure, and whoever measures feeds them.
+//! [`MigrationReport`] says what was decided, when, by whom and why.
+//!
+//! # What it costs
+//!
+//! One thread, [`TtlCache`], keys of 24 bytes, a thread's own time in nanoseconds: a hit of the bare cache 80,
+//! in `off` 80, `complete` 80, `live` and `ramp_down` 100, `shadow` 115 with one read in a hundred compared;
+//! a change of the bare cache 90, of both 415, in `complete` 160. Reads take no lock and allocate nothing;
+//! `off` and `complete` read two words and count nothing.
+//!
+//! # Metrics
+//!
+//! | metric | kind | labels | what it says |
+//! |---|---|---|---|
+//! | `migration_legacy_hits_total` | counter | `migration` | reads that legacy answered; not counted while off |
+//! | `migration_new_hits_total` | counter | `migration` | reads that new answered; not counted once complete |
+//! | `migration_misses_total` | counter | `migration` | reads that nobody answered who was asked |
+//! | `migration_fallbacks_total` | counter | `migration` | reads that new could not answer and legacy did |
+//! | `migration_promotions_total` | counter | `migration` | entries that came over |
+//! | `migration_errors_total` | counter | `migration`, `side`, `operation` | what a cache did not do |
+//! | `migration_shadow_reads_total` | counter | `migration`, `comparison` | compared reads |
+//! | `migration_shadow_dropped_total` | counter | `migration` | reads that were not compared: too many waited |
+//! | `migration_rollbacks_total` | counter | `migration` | rollbacks |
+//! | `migration_stage` | gauge | `migration`, `stage` | 1 for the stage it is in |
+//! | `migration_doubtful_keys` | gauge | `migration`, `side` | keys that a cache may be wrong about |
+//!
+//! # Signals
+//!
+//! | signal | severity | words |
+//! |---|---|---|
+//! | `stepped` | info | took a step, 25% of the keys are read from new |
+//! | `rolled_back` | warning | rolled back, everything goes to legacy; the next try has number 2 |
+//! | `released` | info | may go on after a rollback |
+//! | `legacy_void` | warning | cannot believe the legacy cache any more, more than 4096 keys are doubtful |
+//! | `legacy_cleared` | info | cleared the legacy cache and believes it again |
+//! | `reconfigured`, `reconfiguration_refused` | info, warning | has new rules, version 2 |
+//!
+//! # Cancel safety
+//!
+//! Every future may be dropped at any await. A read that is dropped is forgotten. A change that is dropped
+//! before it began has not happened; in the middle, its key is a miss until it is changed again or was removed.
+//!
+//! A cache over a network may still carry out a change whose future was dropped, after later ones. An adapter
+//! must send the changes of a key in order, as one connection does.
+//!
+//! # Not yet
+//!
+//! - **Several processes that write the same keys.** Each keeps the order among its own changes; nothing keeps
+//!   it among them all. It takes a lease or a version in the caches. Until then use the crate for caches in
+//!   the process, or where one process writes a key.
+//! - **Adapters** for moka's `future` cache, quick_cache, a bare DashMap and Redis.
+//! - **Gates that feed themselves**: nothing here measures latency or memory of the two caches, so nothing
+//!   advances or rolls back by itself but for doubtful keys.
+//! - **Flags** from environment, file or Redis, and replicas that hear of a step: call [`CacheMigration::advance`]
+//!   in each of them.
+//! - **Two levels** (memory before Redis), and limits on how much may fall back.
+//! - **Cheap changes.** A change of both costs about twice what the two caches cost, a change in `complete` two
+//!   thirds more than the bare cache.
+//! - **A bench** beside the peers: the figures above are from one thread and one program that is not kept.
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `serde` | configuration from files, `reconfigure` through the directory |
+//! | `moka` | `ModularCache`, and moka's `sync` cache as a side of a migration |
+mod adapter;
+mod backfill;
+mod caches;
+mod config;
+mod control;
+mod doubt;
+mod error;
+mod event;
+mod gates;
+mod inner;
+mod key;
+mod ledger;
+mod lookup;
+pub mod metrics;
+mod migration;
+mod order;
+mod shadow;
+mod state;
+mod steps;
+mod sync;
+mod tend;
+mod write;
+
+/// What everything lives in; see its own page.
+pub use rs_metrics::Surroundings;
+
+pub use adapter::{CacheAdapter, CacheStats, Capabilities, Entries};
+pub use backfill::{Backfill, BackfillConfig, BackfillError, BackfillProgress};
+pub use caches::{DetailedMetrics, Stored, TtlCache};
+#[cfg(feature = "moka")]
+pub use caches::{ModularCache, ModularCacheConfig};
+pub use config::MigrationConfig;
+pub use doubt::Side;
+pub use error::CacheError;
+pub use gates::{Gates, GatesConfig, Judged, SideWindow, Verdict, Window};
+pub use key::MigrationKey;
+pub use ledger::{Decision, MigrationReport};
+pub use lookup::{Entry, Lookup};
+pub use migration::CacheMigration;
+pub use shadow::Comparison;
+pub use state::{MigrationState, Stage, StepRefused};

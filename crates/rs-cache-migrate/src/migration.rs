@@ -1,0 +1,399 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64 as Plain, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use rs_core::{ConfigError, Mandate, Name, Share, hash};
+use rs_metrics::{
+    Surroundings,
+    pattern::{Announcements, Home, Rules},
+};
+
+use crate::{
+    Backfill, BackfillConfig, BackfillError, CacheAdapter, CacheError, Comparison, Entry, Lookup,
+    MigrationConfig, MigrationKey, MigrationReport, MigrationState, Side, Stage, StepRefused,
+    doubt::Doubts,
+    inner::{Inner, Shared},
+    ledger::Ledger,
+    metrics::{self, Counters},
+    order::Order,
+    shadow::Shadow,
+    state::Word,
+    sync::AtomicU64,
+};
+
+/// Two caches as one, while traffic moves from the first to the second.
+///
+/// It is a handle: clones are the same migration. See the [crate's page](crate) for what each stage does.
+pub struct CacheMigration<K, V, L, N>(Shared<K, V, L, N>);
+
+static ANNOUNCED: Announcements = Announcements::of("cache_migration");
+
+impl<K, V, L, N> CacheMigration<K, V, L, N>
+where
+    K: MigrationKey,
+    V: Clone + Send + Sync + 'static,
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>,
+{
+    /// A migration of this name, off. Everything goes through it from now on: what bypasses it is not
+    /// written to both.
+    ///
+    /// # Errors
+    /// When the configuration is wrong; see [`MigrationConfig::check`].
+    pub fn new(
+        name: impl Into<Name>,
+        legacy: L,
+        new: N,
+        config: MigrationConfig,
+    ) -> Result<Self, ConfigError> {
+        Self::within(&Surroundings::of_process(), name, legacy, new, config)
+    }
+
+    /// The same in these surroundings.
+    ///
+    /// # Errors
+    /// When the configuration is wrong; see [`MigrationConfig::check`].
+    pub fn within(
+        around: &Surroundings,
+        name: impl Into<Name>,
+        legacy: L,
+        new: N,
+        config: MigrationConfig,
+    ) -> Result<Self, ConfigError> {
+        Self::make(
+            around,
+            name.into(),
+            (legacy, new),
+            config,
+            Shadow::new(None),
+        )
+    }
+
+    /// The same, and shadow reads compare values. Without, they cannot be told apart and are not compared.
+    ///
+    /// # Errors
+    /// When the configuration is wrong; see [`MigrationConfig::check`].
+    pub fn comparing(
+        around: &Surroundings,
+        name: impl Into<Name>,
+        legacy: L,
+        new: N,
+        config: MigrationConfig,
+        same: impl Fn(&V, &V) -> bool + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        let shadow = Shadow::new(Some(Arc::new(same)));
+        Self::make(around, name.into(), (legacy, new), config, shadow)
+    }
+
+    fn make(
+        around: &Surroundings,
+        name: Name,
+        (legacy, new): (L, N),
+        config: MigrationConfig,
+        shadow: Shadow<K, V>,
+    ) -> Result<Self, ConfigError> {
+        let rules = Rules::new(config)?;
+        let config = rules.get();
+        let home = Home::new(around, name);
+        let salt = match config.salt() {
+            "" => name.as_str(),
+            salt => salt,
+        };
+        let inner = Arc::new(Inner {
+            counters: Counters::bind(&home.metrics(), name),
+            legacy_can: legacy.capabilities(),
+            new_can: new.capabilities(),
+            word: AtomicU64::new(Word::start(config.epoch()).0),
+            order: Order::new(),
+            doubts: Doubts::new(),
+            shadow,
+            sampled: Plain::new(sampled(config.shadow())),
+            ledger: Mutex::new(Ledger::new(around.clock().now())),
+            stepping: tokio::sync::Mutex::new(()),
+            salt: hash::stable(salt.as_bytes()),
+            observed: Mutex::default(),
+            legacy,
+            new,
+            rules,
+            home,
+        });
+        let observed = [
+            inner.home.observe(&metrics::STAGE, &inner, |of, stage| {
+                f64::from(u8::from(of.word().stage() == stage))
+            }),
+            inner
+                .home
+                .observe(&metrics::DOUBTFUL_KEYS, &inner, |of, side| {
+                    of.doubts.len(side) as f64
+                }),
+        ];
+        let mut slot = inner
+            .observed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        slot.extend(observed);
+        drop(slot);
+        inner.home.register(&inner);
+        Ok(Self(inner))
+    }
+
+    /// What is kept under this key.
+    ///
+    /// # Errors
+    /// When the cache that must answer fails. If new fails and legacy is kept up to date, legacy answers.
+    ///
+    /// # Cancel safety
+    /// Dropping it forgets the read; an entry that was on its way to new is doubtful there and is removed.
+    #[inline]
+    pub async fn get(&self, key: &K) -> Result<Lookup<V>, CacheError> {
+        self.0.get(key).await
+    }
+
+    /// Keeps this value for this long; for no time at all, removes what is there.
+    ///
+    /// # Errors
+    /// When the cache fails that callers rely on in this stage: legacy until `live`, new from `ramp_down`.
+    /// While both are written, none of them serves the value then, nor the one before: what cannot be removed
+    /// is doubtful and is not served. While one is written, it is as if that cache stood alone. If only the
+    /// other one fails, it is Ok.
+    ///
+    /// # Cancel safety
+    /// Dropped in the middle, the key is doubtful: it is a miss until it is changed again or was removed.
+    pub async fn set(&self, key: &K, value: V, ttl: Duration) -> Result<(), CacheError> {
+        self.set_entry(key, Entry::of(value).lasting(ttl)).await
+    }
+
+    /// Keeps this entry: for all that [`set`](Self::set) cannot say, such as a negative one.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    ///
+    /// # Cancel safety
+    /// As [`set`](Self::set).
+    pub async fn set_entry(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+        let has_time = entry.remaining != Some(Duration::ZERO);
+        self.0.write(key, has_time.then_some(entry)).await
+    }
+
+    /// Keeps nothing under this key.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    ///
+    /// # Cancel safety
+    /// As [`set`](Self::set).
+    pub async fn delete(&self, key: &K) -> Result<(), CacheError> {
+        self.0.write(key, None).await
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> MigrationState {
+        self.0.word().state()
+    }
+
+    /// Takes the next step, and waits until no change is under way that does not know of it.
+    ///
+    /// # Errors
+    /// When there is none, it was rolled back, or the last one may not be known everywhere yet.
+    ///
+    /// # Cancel safety
+    /// Dropped, it has taken the step or not; [`state`](Self::state) tells. It is settled before the next in
+    /// any case.
+    pub async fn advance(&self, mandate: Mandate) -> Result<MigrationState, StepRefused> {
+        self.0.advance(mandate.into()).await
+    }
+
+    /// Takes one step back.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    ///
+    /// # Cancel safety
+    /// As [`advance`](Self::advance).
+    pub async fn step_back(&self, mandate: Mandate) -> Result<MigrationState, StepRefused> {
+        let _one = self.0.stepping.lock().await;
+        self.0.settle().await;
+        let state = self.0.step_back(mandate.into())?;
+        self.0.settle().await;
+        Ok(state)
+    }
+
+    /// Reads this share of the keys from new, while it is live.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance); or it is not live.
+    ///
+    /// # Cancel safety
+    /// As [`advance`](Self::advance).
+    pub async fn set_share(
+        &self,
+        share: Share,
+        mandate: Mandate,
+    ) -> Result<MigrationState, StepRefused> {
+        let _one = self.0.stepping.lock().await;
+        self.0.settle().await;
+        let state = self.0.set_share(share, mandate.into())?;
+        self.0.settle().await;
+        Ok(state)
+    }
+
+    /// Sends everything to legacy, at once, and stays there until it is [released](Self::release). Waits for
+    /// nobody and needs no network; what is in new will never be read again.
+    ///
+    /// # Errors
+    /// When it is complete, or rolled back already.
+    pub fn rollback(&self, mandate: Mandate) -> Result<MigrationState, StepRefused> {
+        let why = "ordered".to_owned();
+        self.0.roll_back(Some(mandate), why)
+    }
+
+    /// It may go on after a rollback; `false` if it was not rolled back.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "what matters is that it may go on"
+    )]
+    pub fn release(&self, mandate: Mandate) -> bool {
+        self.0.release(mandate)
+    }
+
+    /// Compares what both caches have under this key now, as a shadow read does.
+    ///
+    /// # Cancel safety
+    /// Dropping it forgets the comparison.
+    pub async fn compare(&self, key: &K) -> Comparison {
+        self.0.compare(key).await
+    }
+
+    /// Copies what legacy has now.
+    ///
+    /// # Errors
+    /// When the configuration is wrong, or legacy cannot list its keys.
+    pub fn backfill(&self, config: BackfillConfig) -> Result<Backfill<K, V, L, N>, BackfillError> {
+        Backfill::new(&self.0, config)
+    }
+
+    /// Compares what shadow reads brought, removes what is doubtful, settles steps; for ever. Give it to a task
+    /// or a worker; a second one waits for the first to end. Without it reads and writes are as right, doubtful
+    /// keys stay misses until they are written, and no shadow reads are compared.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends it; the next goes on.
+    pub async fn run(&self) {
+        self.0.run().await;
+    }
+
+    /// How far it has come, and how.
+    #[must_use]
+    pub fn report(&self) -> MigrationReport {
+        self.0.report()
+    }
+
+    /// Goes by other rules. Salt and epoch stay as they are.
+    ///
+    /// # Errors
+    /// When they are wrong, or change what cannot change; the old ones stay in force.
+    pub fn reconfigure(&self, config: MigrationConfig) -> Result<u64, ConfigError> {
+        self.0.reconfigure(config)
+    }
+
+    /// Ends what both caches do in the background, new first.
+    ///
+    /// # Cancel safety
+    /// Dropped, one of them may not have ended yet; doing so twice is doing so once.
+    pub async fn shutdown(&self) {
+        self.0.new.shutdown().await;
+        self.0.legacy.shutdown().await;
+    }
+}
+
+fn sampled(share: Share) -> u64 {
+    (share.get() * 4_294_967_296.0) as u64
+}
+
+impl<K, V, L, N> Inner<K, V, L, N> {
+    pub(crate) fn reconfigure(&self, config: MigrationConfig) -> Result<u64, ConfigError> {
+        let now = self.rules.get();
+        if config.salt() != now.salt() {
+            return Err(ConfigError::other("cannot change").in_field("salt"));
+        }
+        if config.epoch() != now.epoch() {
+            return Err(ConfigError::other("cannot change").in_field("epoch"));
+        }
+        self.rules
+            .replace(&self.home, &ANNOUNCED, config, |config| {
+                self.sampled.store(sampled(config.shadow()), Relaxed);
+            })
+    }
+}
+
+impl<K, V, L, N> CacheMigration<K, V, L, N> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.name()
+    }
+
+    /// What it goes by.
+    #[must_use]
+    pub fn config(&self) -> Arc<MigrationConfig> {
+        self.0.rules.get()
+    }
+
+    /// The cache that is left.
+    #[must_use]
+    pub fn legacy(&self) -> &L {
+        &self.0.legacy
+    }
+
+    /// The cache that is moved to.
+    #[must_use]
+    pub fn new_cache(&self) -> &N {
+        &self.0.new
+    }
+
+    /// Whether this key is read from new now.
+    #[must_use]
+    pub fn reads_new(&self, key: &K) -> bool
+    where
+        K: MigrationKey,
+    {
+        let hash = hash::spread(key.stable_hash() ^ self.0.salt);
+        self.0.word().reads_new(hash)
+    }
+
+    /// How many keys this cache may be wrong about.
+    #[must_use]
+    pub fn doubtful(&self, side: Side) -> usize
+    where
+        K: MigrationKey,
+    {
+        self.0.doubts.len(side)
+    }
+
+    /// How many stages there are still to come, this one included.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.0.word().stage() == Stage::Complete
+    }
+}
+
+impl<K, V, L, N> Clone for CacheMigration<K, V, L, N> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K, V, L, N> fmt::Debug for CacheMigration<K, V, L, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheMigration")
+            .field("name", &self.name())
+            .field("state", &self.0.word().state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,220 @@
+//! How a migration moves from stage to stage.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use rs_core::{Mandate, Share, Signal, SignalKind};
+
+use crate::{
+    CacheAdapter, MigrationKey, MigrationReport, MigrationState, Side, Stage, StepRefused, event,
+    inner::Inner,
+    ledger::{Decision, Ledger},
+    metrics::CacheOperation,
+    state::{Word, hundredths},
+    sync::Ordering,
+};
+
+/// By whose order, if by anybody's, and why.
+#[derive(Debug, Clone)]
+pub(crate) struct Because {
+    pub(crate) by: Option<Mandate>,
+    pub(crate) why: String,
+}
+
+impl From<Mandate> for Because {
+    fn from(mandate: Mandate) -> Self {
+        Self {
+            why: "ordered".to_owned(),
+            by: Some(mandate),
+        }
+    }
+}
+
+impl<K, V, L, N> Inner<K, V, L, N> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn exchange(&self, word: Word, next: Word) -> bool {
+        let (both, load) = (Ordering::AcqRel, Ordering::Acquire);
+        let exchanged = self.word.compare_exchange(word.0, next.0, both, load);
+        exchanged.is_ok()
+    }
+
+    fn note(&self, kind: &'static SignalKind, from: Word, to: Word, because: Because) {
+        let Because { by, why } = because;
+        let (from, to) = (from.state(), to.state());
+        self.home.record(|| {
+            let signal: Signal = event::at(kind, self.name(), &to, &why);
+            match &by {
+                Some(mandate) => signal.by(Arc::new(mandate.clone())),
+                None => signal,
+            }
+        });
+        let at = self.home.around.clock().now();
+        self.ledger().note(Decision {
+            at,
+            from,
+            to,
+            why,
+            by,
+        });
+    }
+
+    /// Takes a step if it is legal, and time.
+    fn take(
+        &self,
+        step: impl FnOnce(Word, &[u16]) -> Result<Word, StepRefused>,
+        because: Because,
+    ) -> Result<MigrationState, StepRefused> {
+        let word = self.word();
+        let rules = self.rules.get();
+        let next = step(word, &rules.shares())?;
+        let stands = self.ledger().stands_for(self.home.around.clock().now());
+        let left = rules.propagation().saturating_sub(stands);
+        let is_first = word.epoch() == rules.epoch() && word.stage() == Stage::Off;
+        if !left.is_zero() && !is_first {
+            return Err(StepRefused::TooSoon(left));
+        }
+        if !self.exchange(word, next) {
+            return Err(StepRefused::Overtaken);
+        }
+        self.note(&event::STEPPED, word, next, because);
+        Ok(next.state())
+    }
+
+    /// Off, at once and for good, whatever else goes on: one store, no lock that a cache can hold, no
+    /// network.
+    pub(crate) fn roll_back(
+        &self,
+        by: Option<Mandate>,
+        why: String,
+    ) -> Result<MigrationState, StepRefused> {
+        loop {
+            let word = self.word();
+            let next = word.rolled_back()?;
+            if self.exchange(word, next) {
+                self.counters.rollbacks.increment();
+                self.note(&event::ROLLED_BACK, word, next, Because { by, why });
+                return Ok(next.state());
+            }
+        }
+    }
+
+    pub(crate) fn release(&self, mandate: Mandate) -> bool {
+        loop {
+            let word = self.word();
+            if !word.is_held() {
+                return false;
+            }
+            if self.exchange(word, word.released()) {
+                self.note(&event::RELEASED, word, word.released(), mandate.into());
+                return true;
+            }
+        }
+    }
+
+    /// Waits until no change is under way that does not know of the last step.
+    pub(crate) async fn settle(&self) {
+        let word = self.word();
+        if !word.is_settled() {
+            self.order.pass().await;
+            self.exchange(word, word.settled());
+        }
+    }
+
+    /// The same without waiting.
+    pub(crate) fn try_settle(&self) {
+        let word = self.word();
+        if !word.is_settled() && self.order.try_pass() {
+            self.exchange(word, word.settled());
+        }
+    }
+
+    pub(crate) fn step_back(&self, because: Because) -> Result<MigrationState, StepRefused> {
+        self.take(Word::back, because)
+    }
+
+    pub(crate) fn set_share(
+        &self,
+        share: Share,
+        because: Because,
+    ) -> Result<MigrationState, StepRefused> {
+        let share = hundredths(share).ok_or(StepRefused::NotAShare)?;
+        self.take(|word, _| word.with_share(share), because)
+    }
+}
+
+impl<K, V, L, N> Inner<K, V, L, N>
+where
+    K: MigrationKey,
+    V: Clone + Send + Sync + 'static,
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>,
+{
+    pub(crate) async fn advance(&self, because: Because) -> Result<MigrationState, StepRefused> {
+        // Clearing takes time, and whoever comes second must not clear what came after the first.
+        let _one = self.stepping.lock().await;
+        self.settle().await;
+        let word = self.word();
+        word.forward(&[])?;
+        if word.stage() == Stage::Off && !self.new_can.epochs {
+            let cleared = self.new.clear().await;
+            cleared.map_err(|error| StepRefused::NotCleared(error.to_string()))?;
+        }
+        let state = self.forward(because)?;
+        self.settle().await;
+        Ok(state)
+    }
+
+    /// The same at once, if nobody need be waited for.
+    pub(crate) fn advance_now(&self, because: Because) -> Result<MigrationState, StepRefused> {
+        let _one = self
+            .stepping
+            .try_lock()
+            .map_err(|_| StepRefused::Overtaken)?;
+        self.try_settle();
+        if self.word().stage() == Stage::Off && !self.new_can.epochs {
+            let why = "that takes time; use `advance` in code";
+            return Err(StepRefused::NotCleared(why.to_owned()));
+        }
+        let state = self.forward(because)?;
+        self.try_settle();
+        Ok(state)
+    }
+
+    fn forward(&self, because: Because) -> Result<MigrationState, StepRefused> {
+        let step = |word: Word, shares: &[u16]| {
+            let next = word.forward(shares)?;
+            if word.stage() == Stage::Off {
+                // Of an earlier try, whose entries nobody reads any more.
+                self.doubts.forget(Side::New);
+            }
+            Ok(next)
+        };
+        self.take(step, because)
+    }
+
+    pub(crate) fn report(&self) -> MigrationReport {
+        let now = self.home.around.clock().now();
+        let ledger = self.ledger();
+        let errors = [Side::Legacy, Side::New].into_iter().flat_map(|side| {
+            [
+                CacheOperation::Get,
+                CacheOperation::Set,
+                CacheOperation::Delete,
+            ]
+            .map(|operation| self.counters.errors[(side, operation)].value())
+        });
+        MigrationReport {
+            state: self.word().state(),
+            for_time: ledger.stands_for(now),
+            legacy_hits: self.counters.legacy_hits.value(),
+            new_hits: self.counters.new_hits.value(),
+            fallbacks: self.counters.fallbacks.value(),
+            promotions: self.counters.promotions.value(),
+            errors: errors.sum(),
+            doubtful: (self.doubts.len(Side::Legacy), self.doubts.len(Side::New)),
+            decisions: ledger.decisions().cloned().collect(),
+        }
+    }
+}

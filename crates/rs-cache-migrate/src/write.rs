@@ -1,0 +1,161 @@
+//! How a migration writes: both caches, one change of a key at a time.
+
+use crate::{
+    CacheAdapter, CacheError, Entry, MigrationKey, Side, Stage, event, inner::Inner,
+    metrics::CacheOperation, state::Word,
+};
+
+impl<K, V, L, N> Inner<K, V, L, N>
+where
+    K: MigrationKey,
+    V: Clone + Send + Sync + 'static,
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>,
+{
+    /// Keeps this under the key, or nothing.
+    pub(crate) async fn write(&self, key: &K, entry: Option<Entry<V>>) -> Result<(), CacheError> {
+        let word = self.word();
+        if word.stage() == Stage::Complete && word.is_settled() {
+            return self.apply_bare(Side::New, key, entry, word).await;
+        }
+        let _order = self.order.lock(self.hash(key)).await;
+        // The stage may have changed while the lock was waited for; it decides as it is now. A change of the
+        // stage from here on waits for this lock before the next may come.
+        let word = self.word();
+        match word.stage() {
+            Stage::Off => self.apply_bare(Side::Legacy, key, entry, word).await,
+            Stage::Complete => self.apply_bare(Side::New, key, entry, word).await,
+            Stage::RampDown => self.apply_to_both(Side::New, key, entry, word).await,
+            _ => self.apply_to_both(Side::Legacy, key, entry, word).await,
+        }
+    }
+
+    /// First the side that callers rely on. If that fails, the other must not have what nobody was promised.
+    async fn apply_to_both(
+        &self,
+        first: Side,
+        key: &K,
+        entry: Option<Entry<V>>,
+        word: Word,
+    ) -> Result<(), CacheError> {
+        // A caller that goes away in between leaves the second without the change.
+        let mut second = Doubt::raise(self, first.other(), key);
+        let done = self.apply(first, key, entry.clone(), word).await;
+        let entry = entry.filter(|_| done.is_ok());
+        // It knows by itself what to doubt.
+        second.dismiss();
+        let _ = self.apply(first.other(), key, entry, word).await;
+        done
+    }
+
+    /// Changes one side. If that fails, the side shall have nothing under the key; if that fails too, or the
+    /// caller goes away, the key is doubtful there.
+    pub(crate) async fn apply(
+        &self,
+        side: Side,
+        key: &K,
+        entry: Option<Entry<V>>,
+        word: Word,
+    ) -> Result<(), CacheError> {
+        let mut doubt = Doubt::raise(self, side, key);
+        let done = self.apply_bare(side, key, entry, word).await;
+        if done.is_ok() || self.apply_bare(side, key, None, word).await.is_ok() {
+            doubt.dismiss();
+        }
+        done
+    }
+
+    /// Changes one side as if it stood alone.
+    async fn apply_bare(
+        &self,
+        side: Side,
+        key: &K,
+        entry: Option<Entry<V>>,
+        word: Word,
+    ) -> Result<(), CacheError> {
+        let can = match side {
+            Side::Legacy => self.legacy_can,
+            Side::New => self.new_can,
+        };
+        // A negative entry where there is no such thing is nothing.
+        let entry = entry.filter(|entry| entry.value.is_some() || can.negative);
+        let (operation, done) = match (side, entry) {
+            (Side::Legacy, Some(entry)) => (CacheOperation::Set, self.legacy.set(key, entry).await),
+            (Side::New, Some(entry)) => {
+                let entry = entry.in_epoch(word.epoch());
+                (CacheOperation::Set, self.new.set(key, entry).await)
+            }
+            (Side::Legacy, None) => (CacheOperation::Delete, self.legacy.delete(key).await),
+            (Side::New, None) => (CacheOperation::Delete, self.new.delete(key).await),
+        };
+        match done {
+            Ok(()) => self.doubts.resolve(side, key),
+            Err(_) => self.counters.errors[(side, operation)].increment(),
+        }
+        done
+    }
+
+    /// Nobody knows what this side has under the key.
+    fn doubt(&self, side: Side, key: &K) {
+        let limit = self.rules.get().doubts();
+        if !self.doubts.add(side, key, limit) {
+            return;
+        }
+        match side {
+            Side::New => {
+                let why = format!("more than {limit} keys are doubtful in new");
+                let _ = self.roll_back(None, why);
+            }
+            Side::Legacy => self.home.record(|| event::legacy_void(self.name(), limit)),
+        }
+    }
+}
+
+/// The key is doubtful there, unless this is dismissed.
+struct Doubt<'a, K, V, L, N>
+where
+    K: MigrationKey,
+    V: Clone + Send + Sync + 'static,
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>,
+{
+    of: &'a Inner<K, V, L, N>,
+    side: Side,
+    key: &'a K,
+    holds: bool,
+}
+
+impl<'a, K, V, L, N> Doubt<'a, K, V, L, N>
+where
+    K: MigrationKey,
+    V: Clone + Send + Sync + 'static,
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>,
+{
+    const fn raise(of: &'a Inner<K, V, L, N>, side: Side, key: &'a K) -> Self {
+        Self {
+            of,
+            side,
+            key,
+            holds: true,
+        }
+    }
+
+    const fn dismiss(&mut self) {
+        self.holds = false;
+    }
+}
+
+impl<K, V, L, N> Drop for Doubt<'_, K, V, L, N>
+where
+    K: MigrationKey,
+    V: Clone + Send + Sync + 'static,
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>,
+{
+    fn drop(&mut self) {
+        if self.holds {
+            self.of.doubt(self.side, self.key);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+use std::time::Duration;
+
+use rs_cache_migrate::{CacheAdapter, Entry, TtlCache};
+use rs_core::{Clock, ClockHand};
+use rs_metrics::Surroundings;
+
+use crate::support::HOUR;
+
+fn around() -> (Surroundings, ClockHand) {
+    let (clock, hand) = Clock::manual();
+    (Surroundings::apart().with_clock(clock), hand)
+}
+
+/// What every adapter with all but `add` promises.
+async fn contract(cache: impl CacheAdapter<String, u64>, hand: Option<&ClockHand>) {
+    let key = "a".to_owned();
+    assert_eq!(cache.get(&key).await.unwrap(), None);
+    let entry = Entry {
+        epoch: 7,
+        ..Entry::of(1).lasting(HOUR)
+    };
+    cache.set(&key, entry).await.unwrap();
+    let found = cache.get(&key).await.unwrap().unwrap();
+    assert_eq!((found.value, found.epoch), (Some(1), 7));
+    let left = found.remaining.unwrap();
+    assert!(
+        left <= HOUR && left > HOUR - Duration::from_secs(60),
+        "{left:?}"
+    );
+    cache.set(&key, Entry::absent()).await.unwrap();
+    assert_eq!(cache.get(&key).await.unwrap(), Some(Entry::absent()));
+    assert_eq!(cache.keys().unwrap(), std::slice::from_ref(&key));
+    cache
+        .set(&key, Entry::of(2).lasting(Duration::ZERO))
+        .await
+        .unwrap();
+    assert_eq!(cache.get(&key).await.unwrap(), None, "no time at all");
+    cache
+        .set(&key, Entry::of(3).lasting(Duration::MAX))
+        .await
+        .unwrap();
+    assert_eq!(cache.get(&key).await.unwrap().unwrap().value, Some(3));
+    cache.delete(&key).await.unwrap();
+    cache.delete(&key).await.unwrap();
+    assert_eq!(cache.get(&key).await.unwrap(), None);
+    cache.set(&key, Entry::of(4)).await.unwrap();
+    cache.clear().await.unwrap();
+    assert_eq!(cache.get(&key).await.unwrap(), None);
+    if let Some(hand) = hand {
+        cache.set(&key, Entry::of(5).lasting(HOUR)).await.unwrap();
+        hand.advance(HOUR - Duration::from_nanos(1));
+        assert!(cache.get(&key).await.unwrap().is_some());
+        hand.advance(Duration::from_nanos(1));
+        assert!(cache.get(&key).await.unwrap().is_none());
+    }
+    cache.shutdown().await;
+    cache.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_legacy_shape() {
+    let (around, hand) = around();
+    contract(TtlCache::within(&around, HOUR), Some(&hand)).await;
+    let cache = TtlCache::within(&around, HOUR);
+    cache.set("a", 1);
+    cache.set_for("b", 2, HOUR / 2);
+    assert_eq!((cache.get(&"a"), cache.get(&"c")), (Some(1), None));
+    hand.advance(HOUR / 2);
+    assert_eq!(
+        (cache.get(&"b"), cache.size()),
+        (None, 2),
+        "it was not swept yet"
+    );
+    assert_eq!((cache.sweep(), cache.size()), (1, 1));
+    let metrics = cache.get_detailed_metrics();
+    assert_eq!(
+        (
+            metrics.counts.hits,
+            metrics.counts.misses,
+            metrics.counts.expired
+        ),
+        (1, 2, 1)
+    );
+    assert_eq!(metrics.hit_rate, Some(1.0 / 3.0));
+    assert!(!cache.add(&"a", Entry::of(9)).await.unwrap());
+    hand.advance(HOUR);
+    assert!(
+        cache.add(&"a", Entry::of(9)).await.unwrap(),
+        "what has expired is absent"
+    );
+}
+
+#[tokio::test]
+async fn sweeping_ends_when_it_is_stopped() {
+    let (around, hand) = around();
+    let cache = TtlCache::within(&around, HOUR);
+    cache.set("a", 1);
+    let (sweeper, stopper) = (cache.clone(), cache.clone());
+    let sweeping = tokio::spawn(async move { sweeper.sweep_every(HOUR).await });
+    while cache.size() > 0 {
+        hand.advance(HOUR);
+        tokio::task::yield_now().await;
+    }
+    stopper.stop();
+    sweeping.await.unwrap();
+    cache.sweep_every(HOUR).await;
+}
+
+#[cfg(feature = "moka")]
+#[tokio::test]
+async fn the_modular_shape() {
+    use rs_cache_migrate::{ModularCache, ModularCacheConfig};
+    let (around, hand) = around();
+    let make =
+        || ModularCache::within(&around, ModularCacheConfig::of(100).with_ttl(HOUR)).unwrap();
+    contract(make(), Some(&hand)).await;
+    let cache = make();
+    cache.set("a".to_owned(), 1);
+    assert_eq!(cache.get(&"a".to_owned()), Some(1));
+    hand.advance(HOUR);
+    assert_eq!(cache.get(&"a".to_owned()), None);
+    let stats = cache.get_stats();
+    assert_eq!((stats.hits, stats.misses, stats.sets), (1, 1, 1));
+    assert!(ModularCache::<u64, u64>::new(ModularCacheConfig::of(0)).is_err());
+    cache.shutdown();
+}
+
+#[cfg(feature = "moka")]
+#[tokio::test]
+async fn moka_itself() {
+    contract(moka::sync::Cache::new(100), None).await;
+}

@@ -1,0 +1,17 @@
+//! The migration from outside: what it serves, what it must never serve, and how it is steered.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::indexing_slicing, reason = "a test that cannot go on panics")]
+#![allow(clippy::disallowed_methods, reason = "a test runs tasks of its own")]
+
+mod auto_traits;
+mod behaviour;
+mod caches;
+mod control;
+mod failures;
+mod gates;
+mod model;
+mod race;
+mod shadow;
+mod steps;
+mod support;
