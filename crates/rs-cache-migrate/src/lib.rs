@@ -179,7 +179,10 @@
 //!   the process, or where one process writes a key.
 //! - **Adapters** for moka's `future` cache, quick_cache, a bare DashMap and Redis.
 //! - **Gates that feed themselves**: nothing here measures latency or memory of the two caches, so nothing
-//!   advances or rolls back by itself but for doubtful keys.
+//!   advances or rolls back by itself but for doubtful keys. They have no rule for throughput or fallbacks, no dry
+//!   run, and no `hold` among the controls; the report does not say how much time is left.
+//! - **Limits on how long an operation of a cache may take**: one that hangs holds its stripe of keys until the
+//!   caller gives up.
 //! - **Flags** from environment, file or Redis, and replicas that hear of a step: call [`CacheMigration::advance`]
 //!   in each of them.
 //! - **Two levels** (memory before Redis), and limits on how much may fall back.
