@@ -164,6 +164,7 @@
 //!
 //! | feature | gives |
 //! |---|---|
+//! | `pool` | a pool of connections for each endpoint, `pool::BalancedPool` |
 //! | `serde` | configuration from files |
 mod arrange;
 mod balancer;
@@ -183,6 +184,8 @@ mod lease;
 pub mod metrics;
 mod node;
 mod outlier;
+#[cfg(feature = "pool")]
+pub mod pool;
 mod roster;
 mod select;
 mod strategy;
