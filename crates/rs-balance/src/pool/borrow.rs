@@ -12,7 +12,7 @@ use rs_core::{Call, Clock, Failure, Fault, Outcome, Rejection, TimeScope, TimedO
 
 use super::{
     Connect, Connected, Inner, NoConnection, PoolConfig,
-    metrics::Borrowed,
+    metrics::{Borrowed, Closed},
     shelf::{Place, Shelf},
 };
 use crate::Lease;
@@ -181,10 +181,21 @@ impl<C: Connect> Inner<C> {
         let now = clock.now();
         if let Some(mut idle) = place.shelf().pop(now, config) {
             let lay = now.saturating_duration_since(idle.since);
-            let works = lay < config.check_after() || {
-                let (time, _) = self.time_for(call, config.check_within());
+            let works = if lay < config.check_after() {
+                true
+            } else {
+                let (time, is_cut) = self.time_for(call, config.check_within());
                 let check = shared.connect.check(&mut idle.connection);
-                matches!(within(clock, time, check).await, Some(Ok(())))
+                match within(clock, time, check).await {
+                    Some(answer) => answer.is_ok(),
+                    // The call had too little time: that says nothing about the others. This one is in the
+                    // middle of a check, and of no use to anybody.
+                    None if is_cut => {
+                        shared.closed[Closed::Cancelled].increment();
+                        return Err(TimedOut::new(TimeScope::Deadline, time).into());
+                    }
+                    None => false,
+                }
             };
             if works {
                 shared.borrowed[Borrowed::Reused].increment();
@@ -192,7 +203,7 @@ impl<C: Connect> Inner<C> {
                 let (connection, made) = (idle.connection, idle.made);
                 return Ok(Connected::new(connection, made, begun, true, lease, place));
             }
-            shared.closed[super::metrics::Closed::Check].increment();
+            shared.closed[Closed::Check].increment();
             drop(idle);
             // All others have lain longer.
             place.shelf().distrust();

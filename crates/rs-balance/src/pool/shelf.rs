@@ -99,7 +99,7 @@ impl<C: Connect> Shelf<C> {
     /// Somebody waits from now on, if there is room for one more.
     pub(crate) fn try_wait(&self, queue: u32) -> Option<Waiting<'_, C>> {
         let may = self.stock().try_wait(queue as usize);
-        may.then_some(Waiting(self))
+        may.then(|| Waiting(self))
     }
 
     pub(crate) fn pop(&self, now: Instant, config: &PoolConfig) -> Option<Idle<C::Connection>> {

@@ -12,6 +12,8 @@ mod fairness;
 mod guards;
 mod model;
 mod places;
+#[cfg(feature = "pool")]
+mod pool;
 mod select;
 mod simulated;
 mod stress;

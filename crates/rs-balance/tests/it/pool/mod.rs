@@ -1,0 +1,9 @@
+//! What a balanced pool promises.
+
+mod behaviour;
+mod cancelled;
+mod dock;
+mod endpoints;
+mod model;
+#[cfg(not(loom))]
+mod redis;
