@@ -165,6 +165,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `pool` | a pool of connections for each endpoint, `pool::BalancedPool` |
+//! | `tower` | a tower service over balanced services, `tower::BalanceService` |
 //! | `serde` | configuration from files |
 mod arrange;
 mod balancer;
@@ -192,6 +193,8 @@ mod strategy;
 mod sync;
 mod tend;
 mod through;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod tried;
 mod update;
 mod view;

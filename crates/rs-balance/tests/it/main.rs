@@ -18,3 +18,5 @@ mod select;
 mod simulated;
 mod stress;
 mod support;
+#[cfg(feature = "tower")]
+mod tower;
