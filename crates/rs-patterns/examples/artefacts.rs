@@ -9,6 +9,7 @@ use rs_patterns::{
 /// The catalogue of every crate.
 static CATALOGUES: &[&Catalogue] = &[
     &balance::metrics::CATALOGUE,
+    &balance::pool::metrics::CATALOGUE,
     &breaker::metrics::CATALOGUE,
     &policies::metrics::CATALOGUE,
     &metrics::CATALOGUE,

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
 //! | [`attributes`] | `rs-attributes` | `attributes` | policies as attributes of functions: `#[retry]`, `#[circuit_breaker]` |
-//! | [`balance`] | `rs-balance` | `balance` | endpoint sets, strategies, leases |
+//! | [`balance`] | `rs-balance` | `balance`, `balance-pool`, `balance-tower` | endpoint sets, strategies, leases, pools of connections |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
 //! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |

@@ -10,13 +10,13 @@ use std::{
     task::Poll,
 };
 
-use rs_core::{Clock, ConfigError, Name};
+use rs_core::{Clock, ConfigError, Name, Value};
 use rs_metrics::Surroundings;
 use tokio::sync::Notify;
 use tower::discover::{Change as News, Discover};
 
 use super::BalanceService;
-use crate::{Balancer, BalancerConfig, Change, Endpoint};
+use crate::{Balancer, BalancerConfig, Change, Endpoint, Health};
 
 /// The service of an endpoint, from which handles take clones.
 pub(crate) struct Member<S> {
@@ -201,20 +201,18 @@ impl<S: Send + 'static> Services<S> {
                 }
             }
         }
-        let old = |id: &Box<str>| Endpoint::new(id.clone(), None);
+        let old = |id: &str| Endpoint::new(id, None);
         // An endpoint that stays keeps its service, so one with another service goes first.
         if comes.keys().any(|id| before.contains(id)) {
-            self.put(stays.iter().map(old).collect());
+            self.put(stays.iter().map(|id| old(id)).collect());
         }
         let new = comes
             .into_iter()
             .map(|(id, service)| Endpoint::new(id, Some(service)));
-        self.put(stays.iter().map(old).chain(new).collect());
+        self.put(stays.iter().map(|id| old(id)).chain(new).collect());
     }
 
-    /// What chooses among them: for checks, orders, other rules and looks at it.
-    ///
-    /// Its endpoints are changed by [`Services::update`] and [`Services::follow`] alone.
+    /// What chooses among them. Its endpoints are changed by `update` and `follow` alone.
     pub(crate) fn balancer(&self) -> &Balancer<Arc<Member<S>>> {
         &self.0.balancer
     }
@@ -250,6 +248,21 @@ impl<S: Send + 'static> Services<S> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// A check says this about an endpoint; see [`Balancer::check`].
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "an endpoint may go while it is checked"
+    )]
+    pub fn check(&self, id: &str, health: Health) -> bool {
+        self.0.balancer.check(id, health)
+    }
+
+    /// What it looks like: every endpoint with its state.
+    #[must_use]
+    pub fn snapshot(&self) -> Value {
+        self.0.balancer.snapshot()
     }
 
     /// Goes by this from now on; see [`Balancer::reconfigure`].

@@ -160,3 +160,11 @@ impl std::fmt::Display for Storm {
         f.write_str("a storm")
     }
 }
+
+pub(crate) fn now() -> std::time::Instant {
+    rs_core::Clock::tokio().now()
+}
+
+pub(crate) async fn sleep(time: std::time::Duration) {
+    rs_core::Clock::tokio().sleep(time).await;
+}

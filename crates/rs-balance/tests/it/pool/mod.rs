@@ -2,7 +2,7 @@
 
 mod behaviour;
 mod cancelled;
-mod dock;
+pub(crate) mod dock;
 mod endpoints;
 mod model;
 #[cfg(not(loom))]
