@@ -2,6 +2,8 @@
 
 #[path = "policies/adaptive.rs"]
 mod adaptive;
+#[path = "policies/attributes.rs"]
+mod attributes;
 #[path = "policies/hedge.rs"]
 mod hedge;
 #[path = "policies/peers.rs"]
@@ -10,6 +12,8 @@ mod peers;
 mod queue;
 #[path = "policies/rate_limit.rs"]
 mod rate_limit;
+#[path = "policies/traced.rs"]
+mod traced;
 
 use std::{
     error::Error,
@@ -40,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     stack(&mut bench)?;
     stack_ways(&mut bench)?;
     stack_parts(&mut bench)?;
+    attributes::run(&mut bench)?;
     timeout(&mut bench)?;
     retry(&mut bench)?;
     retried(&mut bench)?;
@@ -49,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     rate_limit::run(&mut bench)?;
     adaptive::run(&mut bench)?;
     hedge::run(&mut bench)?;
+    traced::run(&mut bench)?;
     let waits = queue::waits(&bench)?;
     bench.finish();
     print!("{waits}");

@@ -67,8 +67,8 @@ impl Breaker {
         Self(shared)
     }
 
-    #[cfg(feature = "tower")]
-    pub(crate) fn shared(&self) -> &Shared {
+    #[cfg(any(feature = "serde", feature = "tower"))]
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.0
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rs_core::{
-    Action, ActionSpec, ConfigError, ControlError, Inspect, Mandate, Name, Share, Value,
+    Action, ActionSpec, ConfigError, ControlError, Health, Inspect, Mandate, Name, Share, Value,
 };
 
 use crate::{BreakerConfig, BreakerSnapshot, Forced, event, metrics, shared::Shared};
@@ -141,6 +141,10 @@ impl Inspect for Shared {
 
     fn snapshot(&self) -> Value {
         BreakerSnapshot::of(self).to_value()
+    }
+
+    fn health(&self) -> Health {
+        BreakerSnapshot::of(self).health()
     }
 
     fn actions(&self) -> &'static [ActionSpec] {

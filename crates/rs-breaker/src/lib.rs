@@ -176,6 +176,8 @@ mod event;
 mod fleet;
 mod gate;
 mod group;
+#[cfg(feature = "serde")]
+mod kind;
 #[cfg(feature = "cache")]
 mod last_good;
 pub mod metrics;
@@ -205,6 +207,8 @@ pub use config::{
     Trip, Window,
 };
 pub use fleet::{Fleet, FleetConfig, FleetStatus};
+#[cfg(feature = "serde")]
+pub use kind::BreakerKind;
 #[cfg(feature = "cache")]
 pub use last_good::{LastGood, Served};
 pub use registry::BreakerRegistry;

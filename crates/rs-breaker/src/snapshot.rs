@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use rs_core::{Share, Value};
+use rs_core::{Health, Share, Value, humane::show_duration};
 use rs_metrics::Distribution;
 
 use crate::{
@@ -176,6 +176,32 @@ impl BreakerSnapshot {
                 response_times: tallies.times().and_then(|times| ResponseTimes::of(&times)),
             }
         })
+    }
+
+    /// Whether there is anything to worry about.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let probe = |words: &str| match self.next_probe {
+            Some(time) => format!("{words}, next probe in {}", show_duration(time)),
+            None => words.to_owned(),
+        };
+        let by_order = |words: &str| match &self.order {
+            Some(order) => format!("{words} by order of {}: {}", order.author, order.reason),
+            None => words.to_owned(),
+        };
+        match self.state {
+            BreakerState::Closed => Health::UP,
+            BreakerState::Open => Health::down(probe("open")),
+            BreakerState::HalfOpen => Health::degraded("half-open, lets probes through"),
+            BreakerState::Ramping => {
+                Health::degraded(format!("recovering, lets {} through", self.admitted))
+            }
+            BreakerState::ForcedOpen => Health::down(by_order("refuses all calls")),
+            BreakerState::ForcedClosed => Health::degraded(by_order(
+                "lets all calls through, whatever becomes of them,",
+            )),
+            BreakerState::Isolated => Health::down(by_order("isolated")),
+        }
     }
 
     /// The same as named values, as the directory shows it: without the name, which it has.

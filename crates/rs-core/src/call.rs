@@ -262,6 +262,7 @@ impl TimeLimits {
     };
 
     /// The same limits, and this one on the whole call.
+    #[inline]
     #[must_use]
     pub fn on_call(mut self, limit: Duration) -> Self {
         self.total = self.total.min(nanos(limit));
@@ -269,25 +270,10 @@ impl TimeLimits {
     }
 
     /// The same limits, and this one on each attempt.
+    #[inline]
     #[must_use]
     pub fn on_attempt(mut self, limit: Duration) -> Self {
         self.each = self.each.min(nanos(limit));
-        self
-    }
-
-    /// The same limits, and one of so many nanoseconds on the whole call; the largest number is none.
-    #[inline]
-    #[must_use]
-    pub fn on_call_nanos(mut self, nanos: u64) -> Self {
-        self.total = self.total.min(nanos);
-        self
-    }
-
-    /// The same limits, and one of so many nanoseconds on each attempt; the largest number is none.
-    #[inline]
-    #[must_use]
-    pub fn on_attempt_nanos(mut self, nanos: u64) -> Self {
-        self.each = self.each.min(nanos);
         self
     }
 
@@ -309,8 +295,10 @@ impl TimeLimits {
 }
 
 /// Longer than 584 years is no limit.
-fn nanos(limit: Duration) -> u64 {
-    u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
+#[inline]
+const fn nanos(limit: Duration) -> u64 {
+    let seconds = limit.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(limit.subsec_nanos() as u64)
 }
 
 const fn time(nanos: u64) -> Option<Duration> {

@@ -51,6 +51,10 @@ impl Guard for AnyGuard {
         self.0.enter_dyn(call).await
     }
 
+    fn enter_at_once(&self, call: &Call) -> Option<Result<Self::Ticket, Rejection>> {
+        self.0.enter_at_once_dyn(call)
+    }
+
     fn leave(&self, ticket: Self::Ticket, ending: Ending) {
         self.0.leave_dyn(ticket, ending);
     }
@@ -70,6 +74,7 @@ trait DynGuard: Send + Sync {
     fn try_enter_dyn(&self, call: &Call) -> Result<Box<dyn Any + Send>, Rejection>;
     fn enter_dyn<'a>(&'a self, call: &'a Call)
     -> Boxed<'a, Result<Box<dyn Any + Send>, Rejection>>;
+    fn enter_at_once_dyn(&self, call: &Call) -> Option<Result<Box<dyn Any + Send>, Rejection>>;
     fn leave_dyn(&self, ticket: Box<dyn Any + Send>, ending: Ending);
     fn outline_dyn(&self) -> Outline;
 }
@@ -87,6 +92,11 @@ where
         call: &'a Call,
     ) -> Boxed<'a, Result<Box<dyn Any + Send>, Rejection>> {
         Box::pin(async move { self.enter(call).await.map(|ticket| Box::new(ticket) as _) })
+    }
+
+    fn enter_at_once_dyn(&self, call: &Call) -> Option<Result<Box<dyn Any + Send>, Rejection>> {
+        self.enter_at_once(call)
+            .map(|entered| entered.map(|ticket| Box::new(ticket) as _))
     }
 
     fn leave_dyn(&self, ticket: Box<dyn Any + Send>, ending: Ending) {
@@ -255,6 +265,7 @@ impl<O: Operation> Cloakroom<'_, O> {
 
 trait DynOperation: Send + Sync {
     fn attempt_dyn<'a>(&'a self, call: &'a Call) -> Boxed<'a, Result<Held, Failure<Held>>>;
+    fn can_repeat_dyn(&self) -> bool;
     fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome;
 }
 
@@ -271,6 +282,10 @@ impl<O: Operation> DynOperation for Cloakroom<'_, O> {
                 }),
             }
         })
+    }
+
+    fn can_repeat_dyn(&self) -> bool {
+        self.operation.can_repeat()
     }
 
     fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {
@@ -308,6 +323,10 @@ impl DynOperation for Rest<'_> {
         })
     }
 
+    fn can_repeat_dyn(&self) -> bool {
+        self.operation.can_repeat_dyn()
+    }
+
     fn classify_dyn(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {
         self.operation.classify_dyn(call, result)
     }
@@ -319,6 +338,10 @@ impl Operation for Rest<'_> {
 
     async fn attempt(&self, call: &Call) -> Result<Held, Failure<Held>> {
         self.attempt_dyn(call).await
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.can_repeat_dyn()
     }
 
     fn classify(&self, call: &Call, result: &Result<Held, Failure<Held>>) -> Outcome {

@@ -131,7 +131,9 @@ pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
 pub use correlation::{Correlation, EmptyCorrelation};
 pub use deadline::Deadline;
-pub use directory::{Action, ActionSpec, ControlError, Directory, Inspect, Mandate, Snapshot};
+pub use directory::{
+    Action, ActionSpec, Condition, ControlError, Directory, Health, Inspect, Mandate, Snapshot,
+};
 pub use enforcement::Enforcement;
 pub use erased::{AnyGuard, AnyResult, Held, PolicyList};
 pub use failure::{Failure, TimeScope, TimedOut};

@@ -10,9 +10,9 @@ use crate::{
     ByResult, Call, Classify, Contained, Failure, Name, Operation, Outcome, Reason, TimeLimits,
 };
 
-/// An operation that can be tried once, because it uses up what it owns; for stacks without a retry.
+/// An operation that can be tried once, because it uses up what it owns.
 ///
-/// A second attempt is refused.
+/// A retry does not repeat it, and a policy that does not ask is refused.
 ///
 /// ```
 /// use rs_core::{Call, Policy, operation_once};
@@ -104,6 +104,11 @@ where
                 }),
             }
         }
+    }
+
+    fn can_repeat(&self) -> bool {
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        run.is_some()
     }
 
     #[inline]

@@ -30,6 +30,12 @@ pub trait Operation: Send + Sync {
         async move { self.attempt(&call).await }
     }
 
+    /// Whether it can be tried once more: an operation may have used up what it works on. Asked before a
+    /// further attempt; one that wraps another asks that.
+    fn can_repeat(&self) -> bool {
+        true
+    }
+
     /// What a result of this call says about the dependency. A rejection by a guard further in says
     /// nothing; a time limit that ended an attempt counts as a failure.
     fn classify(&self, call: &Call, result: &Result<Self::Output, Failure<Self::Error>>)

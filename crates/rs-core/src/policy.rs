@@ -178,6 +178,11 @@ where
     }
 
     #[inline]
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
+    }
+
+    #[inline]
     fn classify(
         &self,
         call: &Call,

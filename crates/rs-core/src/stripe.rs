@@ -1,11 +1,9 @@
+#[cfg(not(loom))]
 use std::{
     cell::Cell,
-    fmt,
-    sync::{
-        LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
+use std::{fmt, num::NonZero, sync::LazyLock};
 
 /// A value for each processor, so that threads that count at the same time do not meet.
 ///
@@ -38,9 +36,8 @@ impl<T> Striped<T> {
 
     /// As many values as there are processors, up to this limit, rounded up to a power of two.
     pub fn at_most(limit: usize, make: impl FnMut() -> T) -> Self {
-        static PROCESSORS: LazyLock<usize> = LazyLock::new(|| {
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-        });
+        static PROCESSORS: LazyLock<usize> =
+            LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
         Self::with_count((*PROCESSORS).min(limit), make)
     }
 
@@ -57,6 +54,14 @@ impl<T> Striped<T> {
     pub fn local(&self) -> &T {
         // The mask keeps the index inside: the length is a power of two and never zero.
         &self.stripes[thread_number() & (self.stripes.len() - 1)].0
+    }
+
+    /// The value of this thread when only the first so many are used, which must be a power of two.
+    #[inline]
+    #[must_use]
+    pub fn local_among(&self, first: NonZero<usize>) -> &T {
+        let mask = (first.get() - 1) & (self.stripes.len() - 1);
+        &self.stripes[thread_number() & mask].0
     }
 
     /// All of them.
@@ -77,7 +82,16 @@ impl<T: fmt::Debug> fmt::Debug for Striped<T> {
     }
 }
 
+/// Modelled threads are not threads: each run of the model numbers its own.
+#[cfg(loom)]
+fn thread_number() -> usize {
+    let shown = format!("{:?}", loom::thread::current().id());
+    let digits = shown.chars().filter_map(|shown| shown.to_digit(10));
+    digits.fold(0, |number, digit| number * 10 + digit as usize)
+}
+
 /// Threads are numbered as they come.
+#[cfg(not(loom))]
 #[inline]
 fn thread_number() -> usize {
     const UNKNOWN: usize = usize::MAX;

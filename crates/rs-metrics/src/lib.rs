@@ -102,6 +102,7 @@ mod prometheus;
 mod registry;
 #[cfg(feature = "prometheus")]
 mod serve;
+mod spans;
 mod surroundings;
 #[cfg(feature = "tracing")]
 pub mod tracing;
@@ -118,4 +119,5 @@ pub use install::{Exported, Exporter, InstallError};
 pub use kind::{Kind, MetricKind, Reading};
 pub use metric::{Describe, Description, Instance, LATENCY, Metric};
 pub use registry::{Gathered, Observed, Registry, Series};
+pub use spans::CALL_SPANS;
 pub use surroundings::Surroundings;

@@ -8,11 +8,12 @@
 //! use rs_core::{ConfigError, config};
 //! use rs_metrics::{Surroundings, pattern::{Announcements, Checked, Home, Rules}};
 //!
+//! #[derive(Debug)]
 //! struct DoorConfig { width: f64 }
 //!
 //! impl Checked for DoorConfig {
 //!     fn check(&self) -> Result<(), ConfigError> {
-//!         config::in_range("width", self.width, 0.5..=3.0)
+//!         config::in_range("width", self.width, 0.5..=3.0).map(drop)
 //!     }
 //! }
 //!
@@ -34,7 +35,10 @@ use std::{
     },
 };
 
-use rs_core::{ConfigError, Inspect, LabelSet, Measure, Name, Severity, Signal, SignalKind, Unit};
+use rs_core::{
+    AnyGuard, ConfigError, Guard, Inspect, LabelSet, Measure, Name, Severity, Signal, SignalKind,
+    Unit, Value,
+};
 
 use crate::{Kind, Metric, Observed, Registry, Surroundings};
 
@@ -156,12 +160,13 @@ pub struct Home {
 }
 
 impl Home {
-    /// This name there.
+    /// This name there. It does not keep the helpers that were made there: one of them may keep what
+    /// this is the home of.
     #[must_use]
     pub fn new(around: &Surroundings, name: Name) -> Self {
         Self {
             name,
-            around: around.clone(),
+            around: around.without_helpers(),
         }
     }
 
@@ -204,9 +209,66 @@ impl Home {
     }
 }
 
-impl fmt::Display for Home {
+/// Makes guards of one kind as a file describes them: how a pattern takes part in the pipelines of a file
+/// whose reader does not know it.
+pub trait GuardKind: Send + Sync + 'static {
+    /// The key under which a pipeline has one: `breaker`.
+    fn key(&self) -> &'static str;
+
+    /// A guard of this name in these surroundings.
+    ///
+    /// Also called in surroundings apart, just to see whether the configuration is right.
+    ///
+    /// # Errors
+    /// When the configuration is wrong.
+    fn make(
+        &self,
+        around: &Surroundings,
+        name: Name,
+        config: Value,
+    ) -> Result<MadeGuard, ConfigError>;
+}
+
+/// A guard that a [`GuardKind`] made.
+///
+/// Its entry in the directory gives it other rules while it runs: it must know the action `reconfigure`,
+/// which takes them as `config`.
+#[derive(Clone)]
+pub struct MadeGuard {
+    guard: AnyGuard,
+    entry: Arc<dyn Inspect>,
+}
+
+impl MadeGuard {
+    /// This guard, and what is in the directory for it.
+    #[must_use]
+    pub fn new<G>(guard: G, entry: Arc<dyn Inspect>) -> Self
+    where
+        G: Guard<Ticket: 'static> + 'static,
+    {
+        let guard = AnyGuard::new(guard);
+        Self { guard, entry }
+    }
+
+    /// The guard.
+    #[must_use]
+    pub const fn guard(&self) -> &AnyGuard {
+        &self.guard
+    }
+
+    /// What is in the directory for it.
+    #[must_use]
+    pub const fn entry(&self) -> &Arc<dyn Inspect> {
+        &self.entry
+    }
+}
+
+impl fmt::Debug for MadeGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.name.fmt(f)
+        f.debug_struct("MadeGuard")
+            .field("kind", &self.entry.kind())
+            .field("name", &self.entry.name())
+            .finish()
     }
 }
 

@@ -198,6 +198,13 @@ impl Surroundings {
         helper
     }
 
+    /// The same without the helpers that were made there: for a helper that keeps them, which would keep
+    /// itself otherwise.
+    #[must_use]
+    pub fn without_helpers(&self) -> Self {
+        self.clone().but(|parts| parts.made = Mutex::default())
+    }
+
     fn but(mut self, change: impl FnOnce(&mut Parts)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self

@@ -3,7 +3,7 @@
 use rs_patterns::{
     balance, breaker,
     metrics::{self, Catalogue},
-    policies,
+    policies, workers,
 };
 
 /// The catalogue of every crate.
@@ -12,6 +12,7 @@ static CATALOGUES: &[&Catalogue] = &[
     &balance::pool::metrics::CATALOGUE,
     &breaker::metrics::CATALOGUE,
     &policies::metrics::CATALOGUE,
+    &workers::metrics::CATALOGUE,
     &metrics::CATALOGUE,
 ];
 

@@ -11,7 +11,8 @@
 //! | [`balance`] | `rs-balance` | `balance`, `balance-pool`, `balance-tower` | endpoint sets, strategies, leases, pools of connections |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
-//! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
+//! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-redis`, `policies-streams`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
+//! | [`workers`] | `rs-workers` | `workers`, `workers-cron`, `workers-etcd`, `workers-redis`, `workers-signal` | background work that is supervised and stops cleanly |
 //!
 //! `full` switches everything on; `serde` lets configuration be read and snapshots be written.
 //!
@@ -45,6 +46,8 @@ pub use rs_core as core;
 pub use rs_metrics as metrics;
 #[cfg(feature = "policies")]
 pub use rs_policies as policies;
+#[cfg(feature = "workers")]
+pub use rs_workers as workers;
 
 #[cfg(all(doctest, feature = "full"))]
 #[doc = include_str!("../../../README.md")]

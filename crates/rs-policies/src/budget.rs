@@ -8,8 +8,8 @@ use std::{
 };
 
 use rs_core::{
-    ConfigError, FaultKind, Inspect, Measure, Name, Rate, Severity, Share, SignalKind, Striped,
-    Unit, Value, config,
+    ConfigError, FaultKind, Health, Inspect, Measure, Name, Rate, Severity, Share, SignalKind,
+    Striped, Unit, Value, config,
 };
 use rs_metrics::{
     Observed, Surroundings,
@@ -195,6 +195,11 @@ impl Budget {
         Ok(Self(inner))
     }
 
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> Name {
@@ -229,6 +234,11 @@ impl Budget {
     #[must_use]
     pub fn withdraw(&self, kind: FaultKind) -> bool {
         self.0.withdraw(kind)
+    }
+
+    /// Whether both are handles of one budget.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// How many tokens there are.
@@ -431,6 +441,13 @@ impl Inner {
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("budget");
+
+    fn health(&self) -> Health {
+        match self.balance() < 1.0 {
+            true => Health::degraded("used up, failures are not tried again"),
+            false => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

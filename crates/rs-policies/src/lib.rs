@@ -90,6 +90,61 @@
 //! enforcement = { partial = "25%" }
 //! ```
 //!
+//! # Pipelines in a file
+//!
+//! A [`ResilienceManager`] has all pipelines of a process by name: those that code [adds](ResilienceManager::add),
+//! and those of a configuration. With the feature `file` that is TOML or JSON:
+//!
+//! ```toml
+//! [budgets.bank]                      # shared by the pipelines that name it
+//! ratio = "10%"
+//!
+//! [pipelines.payments]
+//! timeout = "2s"
+//! retry = { attempts = 3, backoff = { exponential = "100ms", at_most = "1s" } }
+//! budget = "bank"
+//! breaker = { trip = [{ consecutive_failures = 10 }] }
+//! bulkhead = { limit = 32, queue = 64, longest_wait = "200ms" }
+//! attempt_timeout = "500ms"
+//!
+//! [pipelines.search]
+//! safe_to_repeat = true
+//! hedge = { delay = { quantile = "95%" } }
+//! load_shed = {}
+//! rate_limit = { rate = "500/s" }
+//! ```
+//!
+//! ```no_run
+//! # #[cfg(feature = "file")] mod shown {
+//! use rs_policies::{OrValue, ResilienceManager};
+//! use std::time::Duration;
+//! # async fn charge() -> Result<u64, std::io::Error> { Ok(17) }
+//!
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = ResilienceManager::new(); // .knowing(BreakerKind) for `breaker`, which is another crate's
+//! manager.load("resilience.toml")?;
+//! let follower = manager.clone();
+//! tokio::spawn(async move { follower.follow(Duration::from_secs(2)).await });
+//!
+//! let receipt = manager.execute("payments", async |_call| charge().await).await?;
+//! let shown = manager.execute_or("payments", async |_call| charge().await, OrValue(0)).await?;
+//! println!("{receipt}, {} (degraded: {})", shown.value(), shown.is_degraded());
+//! println!("{}", manager.health());
+//! # Ok(()) }
+//! # }
+//! ```
+//!
+//! When the file changes, what stays keeps its state: the bulkhead its calls and its queue, the budget its
+//! balance, the breaker its window. A file that is wrong is refused whole, the old one stays in force, and the
+//! error says where:
+//!
+//! ```text
+//! resilience.toml:6:22: pipelines.payments.retry.attempts: 0 is out of range; allowed: 1 to 1000
+//!   |
+//! 6 | retry = { attempts = 0, backoff = { exponential = "100ms", at_most = "1s" } }
+//!   |                      ^
+//! ```
+//!
 //! # The parts
 //!
 //! | part | what it does |
@@ -98,9 +153,10 @@
 //! | [`Retry`], [`Backoff`] | tries again; how long it waits in between |
 //! | [`Budget`] | keeps further attempts and hedges to a share of the calls; shared by all that reach one dependency |
 //! | [`Timeout`] | ends what takes too long: the call, or each attempt |
+//! | [`IdleTimeout`], [`Pulse`] | ends what has gone silent: an operation that gives no sign of life, a stream or a body without a next item |
 //! | [`Hedge`] | starts another attempt beside one that takes long, and takes the first good answer |
 //! | [`Bulkhead`] | so many at once, so many wait, in order, for so long |
-//! | [`Pipelines`] | pipelines by name, replaced while calls go on |
+//! | [`ResilienceManager`], [`Pipelines`] | pipelines by name, from code or a file, replaced while calls go on |
 //! | `Cache` | results that are kept for a time (feature `cache`) |
 //! | [`RateLimit`], [`SharedRateLimit`] | so many in a time, in this process or in all replicas together |
 //! | [`AdaptiveLimit`] | as many at once as the dependency can bear: [`Aimd`], [`Vegas`], [`Gradient`]; the least critical are shed first |
@@ -110,12 +166,81 @@
 //! | [`Coalesce`] | calls of one key at the same time share one run |
 //! | [`Chaos`] | the place where faults are injected |
 //! | `PolicyLayer` | any policy for tower |
+//! | `Traced` | spans for the calls of any policy, and their attempts |
 //! | `contract` | what every guard promises, as tests for one of your own |
 //! | [`retry_after`], [`DeadlineHeader`] | what stands in headers: how long to wait, how much time is left |
 //!
 //! Each has a name, is a handle that clones cheaply, takes another configuration while it runs
 //! (`reconfigure`, refused whole when it is wrong), is listed in the [directory](rs_core::Directory), and
 //! lives in [`Surroundings`] that a test can replace.
+//!
+//! # Signs of life
+//!
+//! A download may take an hour, and ten seconds without a byte are too long. [`IdleTimeout`] is a limit on that:
+//!
+//! ```
+//! use rs_core::Policy;
+//! use rs_policies::{IdleTimeout, Pipeline, Pulse, RetryConfig};
+//! use std::time::Duration;
+//! # struct Feed; impl Feed { async fn next(&mut self) -> Result<Option<u8>, std::io::Error> { Ok(None) } }
+//! # async fn open() -> Result<Feed, std::io::Error> { Ok(Feed) }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let idle = IdleTimeout::new("feed", Duration::from_secs(10))?;
+//! let feed = Pipeline::named("feed").retry(RetryConfig::default()).safe_to_repeat().build()?;
+//!
+//! let read = idle.watching(async |_call, pulse: Pulse| {
+//!     let (mut feed, mut lines) = (open().await?, 0);
+//!     while let Some(_line) = feed.next().await? {
+//!         pulse.beat();
+//!         lines += 1;
+//!     }
+//!     Ok::<_, std::io::Error>(lines)
+//! });
+//! assert_eq!(feed.run(&"read".into(), &read).await?, 0);
+//! # Ok(()) }
+//! ```
+//!
+//! With the feature `streams`, `idle.stream(call, stream)` and `idle.try_stream(call, body)` take every item for
+//! a sign of life.
+//!
+//! # Spans
+//!
+//! With the feature `tracing`, `pipeline.traced()` is the same pipeline with a span for each call, and in it one for each
+//! attempt: with its number, its outcome, and the correlation id. A span costs about a microsecond where somebody
+//! listens, so it is for calls that take longer; a pipeline that is not traced has no trace of it.
+//! `Traced` does it for any policy.
+//!
+//! # With tower
+//!
+//! `PolicyLayer` (feature `tower`) puts any policy around a service of tower's: axum, hyper, tonic, or a client of
+//! your own. A pipeline around a route of axum:
+//!
+//! ```
+//! # #[cfg(feature = "tower")] {
+//! use axum::{Router, response::Response, routing::post};
+//! use rs_policies::{BulkheadConfig, Pipeline, PolicyLayer};
+//! use std::time::Duration;
+//!
+//! let checkout = Pipeline::named("checkout")
+//!     .bulkhead(BulkheadConfig::of(64).with_queue(64, Duration::from_millis(100)))
+//!     .attempt_timeout(Duration::from_secs(5))
+//!     .build()?;
+//!
+//! let app: Router = Router::new()
+//!     .route("/checkout", post(async || "thank you"))
+//!     .layer(PolicyLayer::new("checkout", checkout).once().answering(Response::from));
+//! # let _ = app;
+//! # }
+//! # Ok::<(), rs_policies::PlanError>(())
+//! ```
+//!
+//! What it refuses is answered by 503, with `Retry-After` if it is known when; what takes too long by 504.
+//! A client has no answer of its own to give: there the error is a [`Failure`](rs_core::Failure), requests are
+//! cloned for each attempt, and one that cannot be made again is not tried again.
+//!
+//! To get a service ready is part of an attempt, within its limits. `PolicyLayer` says how to change that, how to
+//! read deadlines from requests, and how to write them.
 //!
 //! # What it costs
 //!
@@ -137,6 +262,7 @@
 //! | `retry_budget_exhausted_total` | counter | `budget` | further attempts that were not |
 //! | `timeouts_total` | counter | `timeout`, `scope` | what was ended for taking too long |
 //! | `timeout_dark_total` | counter | `timeout`, `scope` | what would have been, but for dark mode |
+//! | `pipeline_calls_total` | counter | `pipeline`, `result` | calls through the pipeline of a name, by what became of them |
 //! | `bulkhead_concurrent_calls`, `bulkhead_limit`, `bulkhead_queue_size` | gauge | `bulkhead` | calls that run, may run, wait |
 //! | `bulkhead_rejected_calls_total` | counter | `bulkhead`, `reason` | calls that were refused |
 //! | `bulkhead_dark_rejections_total` | counter | `bulkhead` | calls that would have been held up, but for dark mode |
@@ -167,6 +293,7 @@
 //! | `exhausted` (budget) | warning | is used up, 40 spent for 200 calls in 10s: failures are not tried again; at most once in ten seconds |
 //! | `reconfigured` | info | has new rules, version 2 |
 //! | `reconfiguration_refused` | warning | keeps its rules, the new ones are wrong: … |
+//! | `reconfigured`, `reconfiguration_refused` (resilience) | info, warning | has new pipelines: 1 added, 2 changed, 0 removed; keeps its pipelines, the new configuration is wrong: … |
 //! | `condition_panicked` (retry), `panicked` (fallback) | warning | panicked; the call is not tried again, or ends as it would have |
 //! | `at_minimum` (adaptive limit) | warning | is at its minimum: 12 of 20 were dropped |
 //! | `algorithm_panicked` (adaptive limit) | warning | keeps its limit, the algorithm panicked |
@@ -185,8 +312,11 @@
 //! |---|---|
 //! | `serde` | configuration from files |
 //! | `cache` | `Cache`: results that are kept for a time; `LastGood`: the last good answer of each call, served where the call fails |
+//! | `file` | `ResilienceManager::load`, `follow`: pipelines from TOML and JSON files |
 //! | `redis` | `RedisTokens`: one rate limit for all replicas |
-//! | `tower` | `PolicyLayer`: any policy as a layer |
+//! | `streams` | [`IdleTimeout`] for streams and bodies |
+//! | `tower` | `PolicyLayer`: any policy as a layer; refusals as responses of the `http` crate |
+//! | `tracing` | `Traced`: a span for each call and each attempt |
 //! | `contract` | what every guard promises, as tests for guards of your own |
 mod adaptive;
 mod budget;
@@ -200,6 +330,7 @@ pub mod contract;
 mod deadline;
 mod fallback;
 mod hedge;
+mod idle;
 mod manager;
 pub mod metrics;
 mod per_key;
@@ -207,11 +338,14 @@ mod pipeline;
 mod queue;
 mod rate_limit;
 mod retry;
+mod seldom;
 mod shed;
 mod sync;
 mod timeout;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "tracing")]
+mod traced;
 
 pub use adaptive::{
     AdaptiveConfig, AdaptiveLimit, AdaptiveTicket, Aimd, Algorithm, ClassShares, FindLimit,
@@ -225,12 +359,20 @@ pub use coalesce::{Coalesce, CoalesceConfig, CoalesceRole};
 pub use deadline::DeadlineHeader;
 pub use fallback::{
     Because, Fallback, FallbackConfig, FallbackSource, FromFn, Instead, OrElse, OrValue, Served,
-    TryFromFn, Unanswered,
+    Serves, TryFromFn, Unanswered,
 };
 #[cfg(feature = "cache")]
 pub use fallback::{LastGood, LastGoodConfig};
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEnd};
-pub use manager::{NamedPipeline, Pipelines};
+pub use idle::{IdleTimeout, Pulse, WatchedFn};
+#[cfg(feature = "streams")]
+pub use idle::{TryWatched, Watched};
+pub use manager::{
+    Changes, HealthSummary, NamedPipeline, PipelineConfig, PipelineEnd, PipelineMetrics, Pipelines,
+    ResilienceConfig, ResilienceManager,
+};
+#[cfg(feature = "file")]
+pub use manager::{LoadError, LoadProblem};
 pub use per_key::{Keyed, KeyedTicket, PerKey, PerKeyConfig, Resting, WhenFull};
 pub use pipeline::{
     Both, Chaos, Doubt, DynPipeline, Given, Part, Parts, Pipeline, PipelineBuilder, Plan,
@@ -250,4 +392,9 @@ pub use rs_metrics::Surroundings;
 pub use shed::{LoadShed, LoadShedConfig, ShedTicket};
 pub use timeout::{Timeout, TimeoutConfig};
 #[cfg(feature = "tower")]
-pub use tower::{ByClone, PolicyLayer, PolicyService, Repeat};
+pub use tower::{
+    Answered, AsFailure, ByClone, Concludes, Once, PolicyLayer, PolicyService, Reading, Requests,
+    Unserved, Writing,
+};
+#[cfg(feature = "tracing")]
+pub use traced::Traced;

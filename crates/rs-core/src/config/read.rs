@@ -39,22 +39,59 @@ pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {
     T::deserialize(value)
 }
 
+/// What is expected, for people who do not write Rust.
+fn in_words(expected: &dyn Expected) -> String {
+    let expected = expected.to_string();
+    let words = match &*expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0 up",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        "a map" => "a table",
+        "a sequence" => "a list",
+        nonzero if nonzero.starts_with("a nonzero u") => "a whole number from 1 up",
+        table if table.starts_with("struct ") => "a table",
+        _ => return expected,
+    };
+    words.to_owned()
+}
+
 impl Error for ConfigError {
     fn custom<M: fmt::Display>(message: M) -> Self {
         heard::error_in(&message).unwrap_or_else(|| Self::other(message))
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let expected = in_words(expected);
         match found {
             Unexpected::Unit => Self::other(format_args!("found nothing, expected {expected}")),
             Unexpected::Seq => Self::other(format_args!("found a list, expected {expected}")),
-            Unexpected::Map => Self::other(format_args!("found a map, expected {expected}")),
+            Unexpected::Map => Self::other(format_args!("found a table, expected {expected}")),
+            Unexpected::Signed(number) => {
+                Self::other(format_args!("found {number}, expected {expected}"))
+            }
+            Unexpected::Unsigned(number) => {
+                Self::other(format_args!("found {number}, expected {expected}"))
+            }
+            Unexpected::Float(number) => {
+                Self::other(format_args!("found {number}, expected {expected}"))
+            }
+            Unexpected::Bool(value) => {
+                Self::other(format_args!("found {value}, expected {expected}"))
+            }
+            Unexpected::Str(text) => {
+                Self::other(format_args!("found `{text}`, expected {expected}"))
+            }
             found => Self::other(format_args!("found {found}, expected {expected}")),
         }
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::other(format_args!("found {found}, expected {expected}"))
+        Self::invalid_type(found, expected)
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
@@ -125,11 +162,11 @@ impl<'de> Deserializer<'de> for Value {
                         name: name.into_owned(),
                         content: Some(content),
                     }),
-                    _ => Err(ConfigError::other("expected a map with one entry")),
+                    _ => Err(ConfigError::other("expected a table with one entry")),
                 }
             }
             other => Err(ConfigError::other(format_args!(
-                "found `{other}`, expected a name or a map with one entry"
+                "found `{other}`, expected a name or a table with one entry"
             ))),
         }
     }

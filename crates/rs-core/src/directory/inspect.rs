@@ -1,6 +1,9 @@
-use std::fmt;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-use super::Mandate;
+use super::{Health, Mandate};
 use crate::{ConfigError, Name, Value};
 
 /// Something with a name that can be looked at and steered while it runs: a breaker, a pool, a
@@ -17,6 +20,11 @@ pub trait Inspect: Send + Sync {
 
     /// What it looks like now, as named values.
     fn snapshot(&self) -> Value;
+
+    /// Whether there is anything to worry about, in a few words.
+    fn health(&self) -> Health {
+        Health::UP
+    }
 
     /// What it can be told to do.
     fn actions(&self) -> &'static [ActionSpec] {
@@ -45,6 +53,25 @@ pub struct Snapshot {
     pub name: Name,
     /// What it looks like.
     pub state: Value,
+    /// Whether there is anything to worry about.
+    pub health: Health,
+}
+
+impl Snapshot {
+    /// What this looks like now. If it panics when it is asked, that is what it looks like.
+    pub fn of(entry: &dyn Inspect) -> Self {
+        let asked = AssertUnwindSafe(|| (entry.snapshot(), entry.health()));
+        let (state, health) = catch_unwind(asked).unwrap_or_else(|_| {
+            let state = Value::map([("panicked", Value::Bool(true))]);
+            (state, Health::degraded("panics when it is asked how it is"))
+        });
+        Self {
+            kind: entry.kind(),
+            name: entry.name(),
+            state,
+            health,
+        }
+    }
 }
 
 /// Something that can be told to something that is inspected.

@@ -1,11 +1,9 @@
 use std::{
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use super::{Action, ControlError, Inspect, Mandate, Snapshot};
-use crate::Value;
 
 /// Every named thing of the process that can be looked at and steered.
 ///
@@ -88,12 +86,7 @@ impl Directory {
     pub fn snapshots(&self) -> Vec<Snapshot> {
         self.list()
             .iter()
-            .map(|entry| Snapshot {
-                kind: entry.kind(),
-                name: entry.name(),
-                state: catch_unwind(AssertUnwindSafe(|| entry.snapshot()))
-                    .unwrap_or_else(|_| Value::map([("panicked", Value::Bool(true))])),
-            })
+            .map(|entry| Snapshot::of(&**entry))
             .collect()
     }
 

@@ -64,6 +64,7 @@ fn every_public_type() {
         CallId: "Send Sync Unpin Copy Clone";
         Clock: "Send Sync Unpin Clone";
         ClockHand: "Send Sync Unpin Clone";
+        Condition: "Send Sync Unpin Copy Clone";
         ConfigError: "Send Sync Unpin Clone";
         ConfigProblem: "Send Sync Unpin Clone";
         ControlError: "Send Sync Unpin Clone";
@@ -81,6 +82,7 @@ fn every_public_type() {
         Fault: "Send Sync Unpin Copy Clone";
         FaultKind: "Send Sync Unpin Copy Clone";
         FlightRecorder: "Send Sync Unpin Clone";
+        Health: "Send Sync Unpin Clone";
         Held: "Send Sync Unpin";
         Jitter: "Send Sync Unpin Copy Clone";
         Mandate: "Send Sync Unpin Clone";

@@ -250,23 +250,23 @@ fn an_error_names_the_field_and_what_to_write() {
     check(
         "probes = 3",
         "probes = 0",
-        "breakers.payments.probes: found integer `0`, expected a nonzero u32",
+        "breakers.payments.probes: found 0, expected a whole number from 1 up",
     );
     check(
         "attempts = 3",
         "attempts = -3",
-        "steps[2].retry.attempts: found integer `-3`, expected u32",
+        "steps[2].retry.attempts: found -3, expected a whole number from 0 to 4294967295",
     );
     check(
         "[1, \"x\"]",
         "[300, \"x\"]",
-        "steps[3].pair[0]: found integer `300`, expected u8",
+        "steps[3].pair[0]: found 300, expected a whole number from 0 to 255",
     );
     // The wrong type.
     check(
         "\"50%\"",
         "true",
-        "breakers.payments.failure_rate: found boolean `true`, expected a share like \"50%\" or 0.5",
+        "breakers.payments.failure_rate: found true, expected a share like \"50%\" or 0.5",
     );
     check(
         "\"1m30s\"",
@@ -276,12 +276,12 @@ fn an_error_names_the_field_and_what_to_write() {
     check(
         "name = \"orders\"",
         "name = 7",
-        "name: found integer `7`, expected a string",
+        "name: found 7, expected a text",
     );
     check(
         "{ retry = { attempts = 3, jitter = true } }",
         "3",
-        "steps[2]: found `3`, expected a name or a map with one entry",
+        "steps[2]: found `3`, expected a name or a table with one entry",
     );
     check(
         "{ rate_limit = \"100/s\" }",
@@ -296,7 +296,7 @@ fn an_error_names_the_field_and_what_to_write() {
     check(
         "{ rate_limit = \"100/s\" }",
         "{ rate_limit = \"100/s\", nothing = 1 }",
-        "steps[1]: expected a map with one entry",
+        "steps[1]: expected a table with one entry",
     );
     check(
         "[1, \"x\"]",

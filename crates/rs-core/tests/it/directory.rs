@@ -321,7 +321,12 @@ fn snapshots_are_written_for_machines() {
     assert_eq!(
         serde_json::to_value(directory.snapshots()).unwrap(),
         serde_json::json!([
-            { "kind": "pool", "name": "payments", "state": { "places": 8 } },
+            {
+                "kind": "pool",
+                "name": "payments",
+                "state": { "places": 8 },
+                "health": { "condition": "up", "why": "" },
+            },
         ])
     );
     assert_eq!(

@@ -12,7 +12,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::span;
+use crate::CALL_SPANS;
 
 /// Sets up the logs and spans of the process; see [`Tracing::install`].
 #[derive(Debug, Clone)]
@@ -151,7 +151,7 @@ fn targets(filter: &str) -> Result<Targets, String> {
         [word] => Ok(word.to_owned()),
         _ => Err(format!("`{text}` is no target")),
     };
-    let mut targets = Targets::new().with_target(span::TARGET, LevelFilter::INFO);
+    let mut targets = Targets::new().with_target(CALL_SPANS, LevelFilter::INFO);
     for part in filter.split(',') {
         targets = match part.split_once('=') {
             None => targets.with_default(level(part)?),

@@ -1,8 +1,7 @@
 use rs_core::Call;
 use tracing::{Span, field::Empty};
 
-/// What filters know these spans by.
-pub(super) const TARGET: &str = "rs_metrics::call";
+use crate::CALL_SPANS;
 
 /// A span for a call, named after it, carrying its correlation id and the number of the attempt.
 ///
@@ -10,7 +9,7 @@ pub(super) const TARGET: &str = "rs_metrics::call";
 #[must_use]
 pub fn call_span(call: &Call) -> Span {
     let span = tracing::info_span!(
-        target: TARGET,
+        target: CALL_SPANS,
         "call",
         otel.name = call.name().as_str(),
         call = call.name().as_str(),

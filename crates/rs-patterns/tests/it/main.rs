@@ -6,6 +6,10 @@
 )]
 
 mod attributes;
+mod background;
 mod balanced;
 mod handler;
+mod manager;
+mod spans;
 mod stack;
+mod tower;

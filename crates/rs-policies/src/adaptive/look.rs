@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use rs_core::{Criticality, Inspect, Label, Value};
+use rs_core::{Criticality, Health, Inspect, Label, Value};
 use rs_metrics::Observed;
 
 use super::{AdaptiveLimit, Inner, Saturated, known};
@@ -51,6 +51,14 @@ impl Inner {
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("adaptive_limit");
+
+    fn health(&self) -> Health {
+        let (limit, least) = (self.limit(), self.rules.get().minimum());
+        match limit <= least && self.gate.waiting() > 0 {
+            true => Health::degraded(format!("at its minimum of {least}, and calls wait")),
+            false => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         let (rules, found) = (self.rules.get(), &self.found);

@@ -27,8 +27,8 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Criticality, Deadline, Ending, Enforcement, Guard, Measure, Name, Outcome,
-    Outline, Reason, Rejection, Unit, humane, label_set,
+    Call, ConfigError, Criticality, Deadline, Ending, Enforcement, Guard, Inspect, Measure, Name,
+    Outcome, Outline, Reason, Rejection, Unit, humane, label_set,
 };
 use rs_metrics::{
     Counter, Family, Histogram, Observed, Surroundings,
@@ -182,6 +182,11 @@ impl AdaptiveLimit {
         inner.observed.get_or_init(|| Inner::watch(&inner));
         inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.

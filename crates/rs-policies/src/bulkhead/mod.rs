@@ -14,7 +14,7 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Ending, Enforcement, Guard, Inspect, Measure, Name, Outline, Reason,
+    Call, ConfigError, Ending, Enforcement, Guard, Health, Inspect, Measure, Name, Outline, Reason,
     Rejection, Unit, Value, label_set,
 };
 use rs_metrics::{
@@ -121,6 +121,11 @@ impl Bulkhead {
         inner.observed.get_or_init(|| Inner::watch(&inner));
         inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -284,6 +289,15 @@ impl Inner {
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("bulkhead");
+
+    fn health(&self) -> Health {
+        let (running, waiting) = (self.seats.taken(), self.seats.waiting());
+        let rules = self.rules.get();
+        match running >= rules.limit() && waiting >= rules.queue() {
+            true => Health::degraded(format!("full, {running} run and {waiting} wait")),
+            false => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

@@ -10,7 +10,7 @@ pub use config::FallbackConfig;
 pub use instead::{FromFn, Instead, OrElse, OrValue, TryFromFn};
 #[cfg(feature = "cache")]
 pub use last_good::{LastGood, LastGoodConfig};
-pub use served::{Because, Served};
+pub use served::{Because, Served, Serves};
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -198,6 +198,12 @@ impl<S> Fallback<S> {
         Ok(Self { inner, source })
     }
 
+    /// Answers by that and counts as the one that this is of.
+    pub(crate) fn sharing(inner: Arc<Inner>, source: S) -> Self {
+        let source = Arc::new(source);
+        Self { inner, source }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> Name {
@@ -314,7 +320,11 @@ impl<S> Fallback<S> {
 type Given<T, E> = Result<Option<Result<T, Failure<E>>>, Panicked>;
 
 impl Inner {
-    fn new(around: &Surroundings, name: Name, config: FallbackConfig) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        around: &Surroundings,
+        name: Name,
+        config: FallbackConfig,
+    ) -> Result<Self, ConfigError> {
         let home = Home::new(around, name);
         let registry = home.metrics();
         Ok(Self {

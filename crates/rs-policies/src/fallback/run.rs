@@ -108,6 +108,10 @@ where
         self.policy.run(call, self.operation)
     }
 
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
+    }
+
     fn classify(&self, call: &Call, result: &Attempted<O>) -> Outcome {
         self.operation.classify(call, result)
     }

@@ -1,6 +1,56 @@
-use std::{fmt, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
-use rs_core::{Failure, Fault, FaultKind, Outcome, Rejection, TimedOut};
+use rs_core::{Call, Failure, Fault, FaultKind, Operation, Outcome, Policy, Rejection, TimedOut};
+
+use super::{Fallback, Instead};
+
+/// A policy that answers where a call fails, and can say that it did.
+pub trait Serves<T, E>: Policy<T, E> {
+    /// Runs an operation and says where the answer is from.
+    fn serve_operation<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<Served<T>, Failure<E>>> + Send
+    where
+        O: Operation<Output = T, Error = E>;
+}
+
+impl<T, E, S> Serves<T, E> for Fallback<S>
+where
+    S: Instead<T, E>,
+    T: Send,
+    E: Send,
+{
+    fn serve_operation<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<Served<T>, Failure<E>>> + Send
+    where
+        O: Operation<Output = T, Error = E>,
+    {
+        Self::serve_operation(self, call, &(), operation)
+    }
+}
+
+#[cfg(feature = "cache")]
+impl<T, E> Serves<T, E> for super::LastGood<T>
+where
+    T: Clone + Send + Sync + 'static,
+    E: Send,
+{
+    fn serve_operation<O>(
+        &self,
+        call: &Call,
+        operation: &O,
+    ) -> impl Future<Output = Result<Served<T>, Failure<E>>> + Send
+    where
+        O: Operation<Output = T, Error = E>,
+    {
+        Self::serve_operation(self, call, operation)
+    }
+}
 
 /// A result, fresh or not.
 #[derive(Debug, Clone, PartialEq)]

@@ -178,6 +178,11 @@ impl Hedge {
         })
     }
 
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.inner) as Arc<dyn Inspect>
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> Name {

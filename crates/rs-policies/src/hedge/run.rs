@@ -252,7 +252,7 @@ where
             };
             ready!(timer.as_mut().poll(context));
             asked = self.others.len();
-            self.start(another);
+            self.start(operation, another);
         }
     }
 
@@ -293,11 +293,12 @@ where
     }
 
     /// The delay is over: starts another attempt if one may be, and if more may be, the next delay.
-    fn start(&mut self, another: &impl Fn(Call) -> H) {
+    fn start(&mut self, operation: &O, another: &impl Fn(Call) -> H) {
         self.timer = None;
         let (hedge, now) = (self.hedge, self.hedge.home.around.clock().now());
         let call = &self.call;
         if call.deadline().is_some_and(|by| by.has_passed(now))
+            || !operation.can_repeat()
             || !hedge.may_start(call, self.started)
         {
             return;

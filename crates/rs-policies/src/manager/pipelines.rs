@@ -4,14 +4,15 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use rs_core::{AnyResult, Call, Failure, Name, Operation, Policy, Reason};
+use rs_core::{AnyResult, Call, Failure, Inspect, Name, Operation, Policy, Reason};
 use rs_metrics::Surroundings;
 
+use super::slot::{Occupant, PipelineEnd, Slot};
 use crate::DynPipeline;
 
 /// Pipelines by name, each of which can be replaced while calls go on.
 ///
-/// For names that code knows: a name that was asked for is kept for good.
+/// For names that code or a file knows: a name that was asked for is kept for good.
 ///
 /// ```
 /// use rs_core::Policy;
@@ -33,11 +34,13 @@ use crate::DynPipeline;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Default)]
-pub struct Pipelines(Arc<RwLock<HashMap<Name, Arc<Slot>>>>);
+pub struct Pipelines(Arc<Inner>);
 
-/// Where the pipeline of a name is, if one is registered.
 #[derive(Default)]
-struct Slot(RwLock<Option<Arc<DynPipeline>>>);
+struct Inner {
+    around: Surroundings,
+    slots: RwLock<HashMap<Name, Arc<Slot>>>,
+}
 
 static NOT_REGISTERED: Reason = Reason::new("pipeline", "not_registered");
 
@@ -46,6 +49,15 @@ impl Pipelines {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// None yet, in these surroundings.
+    #[must_use]
+    pub fn within(around: &Surroundings) -> Self {
+        Self(Arc::new(Inner {
+            around: around.clone(),
+            slots: RwLock::default(),
+        }))
     }
 
     /// Those of the process.
@@ -58,7 +70,8 @@ impl Pipelines {
     /// own.
     #[must_use]
     pub fn of(around: &Surroundings) -> Self {
-        around.helper_or(|_| Self::new())
+        let bare = around.without_helpers();
+        around.helper_or(|_| Self::within(&bare))
     }
 
     /// Calls by this name go through this policy from now on; the one before, if there was one, goes on
@@ -67,8 +80,17 @@ impl Pipelines {
     where
         P: AnyResult + 'static,
     {
-        let slot = self.slot(name.into());
-        slot.put(Some(Arc::new(DynPipeline::new(policy))))
+        let pipeline = DynPipeline::new(policy);
+        self.put(name.into(), pipeline, None)
+    }
+
+    pub(super) fn put(
+        &self,
+        name: Name,
+        pipeline: DynPipeline,
+        parts: Option<Vec<Arc<dyn Inspect>>>,
+    ) -> Option<DynPipeline> {
+        self.slot(name).put(Some(Occupant { pipeline, parts }))
     }
 
     /// Calls by this name are refused from now on.
@@ -79,7 +101,8 @@ impl Pipelines {
     /// The pipeline that is registered by this name now.
     #[must_use]
     pub fn get(&self, name: impl Into<Name>) -> Option<DynPipeline> {
-        self.known(name.into())?.get().as_deref().cloned()
+        let occupant = self.known(name.into())?.get()?;
+        Some(occupant.pipeline.clone())
     }
 
     /// Whichever pipeline is registered by this name when a call is made.
@@ -92,33 +115,33 @@ impl Pipelines {
         }
     }
 
-    fn known(&self, name: Name) -> Option<Arc<Slot>> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn known(&self, name: Name) -> Option<Arc<Slot>> {
+        let known = self.0.slots.read().unwrap_or_else(PoisonError::into_inner);
         known.get(&name).map(Arc::clone)
     }
 
-    fn slot(&self, name: Name) -> Arc<Slot> {
+    /// Those that are registered now, by name.
+    pub(super) fn registered(&self) -> Vec<(Name, Arc<Slot>)> {
+        let known = self.0.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let mut registered: Vec<_> = known
+            .iter()
+            .filter(|(_, slot)| slot.get().is_some())
+            .map(|(name, slot)| (*name, Arc::clone(slot)))
+            .collect();
+        drop(known);
+        registered.sort_unstable_by_key(|(name, _)| *name);
+        registered
+    }
+
+    pub(super) fn slot(&self, name: Name) -> Arc<Slot> {
         if let Some(slot) = self.known(name) {
             return slot;
         }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(name).or_default())
-    }
-}
-
-impl Slot {
-    fn get(&self) -> Option<Arc<DynPipeline>> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn put(&self, pipeline: Option<Arc<DynPipeline>>) -> Option<DynPipeline> {
-        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *slot, pipeline);
-        drop(slot);
-        before.as_deref().cloned()
+        let mut known = self.0.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = known
+            .entry(name)
+            .or_insert_with(|| Slot::new(&self.0.around, name));
+        Arc::clone(slot)
     }
 }
 
@@ -141,6 +164,12 @@ impl NamedPipeline {
     pub fn is_registered(&self) -> bool {
         self.slot.get().is_some()
     }
+
+    /// How many calls by this name ended like this.
+    #[must_use]
+    pub fn ended(&self, how: PipelineEnd) -> u64 {
+        self.slot.ended(how)
+    }
 }
 
 impl<T, E> Policy<T, E> for NamedPipeline
@@ -154,16 +183,19 @@ where
     where
         O: Operation<Output = T, Error = E>,
     {
-        match self.slot.get() {
-            Some(pipeline) => pipeline.run(call, operation).await,
+        let mut counted = self.slot.count();
+        let result = match self.slot.get() {
+            Some(occupant) => occupant.pipeline.run(call, operation).await,
             None => Err(NOT_REGISTERED.reject(self.name).into()),
-        }
+        };
+        counted.ended(&result, operation.classify(call, &result));
+        result
     }
 }
 
 impl fmt::Debug for Pipelines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.slots.read().unwrap_or_else(PoisonError::into_inner);
         f.debug_set().entries(known.keys()).finish()
     }
 }

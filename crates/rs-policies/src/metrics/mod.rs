@@ -15,7 +15,7 @@ pub use limits::{
 use rs_core::{TimeScope, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Gauge, Histogram, LATENCY, Metric};
 
-use crate::{CoalesceRole, FallbackSource, HedgeEnd, RetryEnd, Unanswered};
+use crate::{CoalesceRole, FallbackSource, HedgeEnd, PipelineEnd, RetryEnd, Unanswered};
 
 label_set! {
     /// What a time limit is set on.
@@ -104,6 +104,13 @@ pub static TIMEOUT_DARK: Metric<Counter, Limits, 1> = Metric::counter(
 )
 .by(["timeout"]);
 
+/// Calls by the name of their pipeline.
+pub static PIPELINE_CALLS: Metric<Counter, PipelineEnd, 1> = Metric::counter(
+    "pipeline_calls_total",
+    "Calls through the pipeline of a name, by what became of them.",
+)
+.by(["pipeline"]);
+
 /// Looks into a cache.
 #[cfg(feature = "cache")]
 pub static CACHE_LOOKUPS: Metric<Counter, crate::Lookup, 1> = Metric::counter(
@@ -191,6 +198,7 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &BUDGET_EXHAUSTED,
         &TIMEOUTS,
         &TIMEOUT_DARK,
+        &PIPELINE_CALLS,
         &BULKHEAD_CONCURRENT,
         &BULKHEAD_LIMIT,
         &BULKHEAD_QUEUE,

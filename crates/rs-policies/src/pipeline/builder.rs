@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use rs_core::{Guard, Name, TimeScope};
+use rs_core::{Clock, Guard, Name, TimeScope};
 use rs_metrics::Surroundings;
 
 use super::{
@@ -328,16 +328,9 @@ impl<G, L: LimitSlots, X: WithSlots> PipelineBuilder<G, L, X> {
         });
         let retry = retry.transpose()?;
         let (with, hedged) = self.with.make(&around, name, retry.as_ref(), budget)?;
-        let mut parts = Vec::from_iter(common.fallen_back);
-        parts.extend(timeout.as_ref().map(Part::sketch));
-        parts.extend(common.coalesced);
-        parts.extend(retry.as_ref().map(Part::sketch));
-        parts.extend(hedged);
-        parts.extend(common.guarded);
-        let limit = self.limits.make(&around, name, &mut parts)?;
-        parts.extend(attempt_timeout.as_ref().map(Part::sketch));
-        let plan = Plan::of(name, parts, Some(common.safe_to_repeat))?;
-        Ok(Pipeline {
+        let mut limits = Vec::new();
+        let limit = self.limits.make(&around, name, &mut limits)?;
+        let assembly = Assembly {
             name,
             clock: around.clock().clone(),
             safe_to_repeat: common.safe_to_repeat,
@@ -346,11 +339,92 @@ impl<G, L: LimitSlots, X: WithSlots> PipelineBuilder<G, L, X> {
             guard: self.guard,
             limit,
             attempt_timeout,
-            chaos: common.chaos.map(|chaos| Struck {
-                chaos,
-                clock: around.clock().clone(),
-            }),
+            chaos: common.chaos,
             with,
+            said: Said {
+                fallback: common.fallen_back,
+                coalesce: common.coalesced,
+                hedge: hedged,
+                guards: common.guarded.into_iter().collect(),
+                limits,
+            },
+        };
+        assembly.build()
+    }
+}
+
+/// All the parts of a pipeline, made.
+pub(crate) struct Assembly<G, L, X> {
+    pub(crate) name: Name,
+    pub(crate) clock: Clock,
+    pub(crate) safe_to_repeat: bool,
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) guard: G,
+    pub(crate) limit: L,
+    pub(crate) attempt_timeout: Option<Timeout>,
+    pub(crate) chaos: Option<Arc<dyn Chaos>>,
+    pub(crate) with: X,
+    pub(crate) said: Said,
+}
+
+/// What parts say of themselves whose types the pipeline does not know.
+#[derive(Default)]
+pub(crate) struct Said {
+    pub(crate) fallback: Option<Sketch>,
+    pub(crate) coalesce: Option<Sketch>,
+    pub(crate) hedge: Option<Sketch>,
+    pub(crate) guards: Vec<Sketch>,
+    pub(crate) limits: Vec<Sketch>,
+}
+
+impl<G, L> Assembly<G, L, ()> {
+    /// The same with this beside what is built in.
+    pub(crate) fn with<X>(self, with: X) -> Assembly<G, L, X> {
+        Assembly {
+            name: self.name,
+            clock: self.clock,
+            safe_to_repeat: self.safe_to_repeat,
+            timeout: self.timeout,
+            retry: self.retry,
+            guard: self.guard,
+            limit: self.limit,
+            attempt_timeout: self.attempt_timeout,
+            chaos: self.chaos,
+            with,
+            said: self.said,
+        }
+    }
+}
+
+impl<G, L, X> Assembly<G, L, X> {
+    /// The pipeline, if its parts agree.
+    pub(crate) fn build(self) -> Result<Pipeline<G, L, X>, PlanError> {
+        let said = self.said;
+        let mut parts = Vec::from_iter(said.fallback);
+        parts.extend(self.timeout.as_ref().map(Part::sketch));
+        parts.extend(said.coalesce);
+        parts.extend(self.retry.as_ref().map(Part::sketch));
+        parts.extend(said.hedge);
+        parts.extend(said.guards);
+        parts.extend(said.limits);
+        parts.extend(self.attempt_timeout.as_ref().map(Part::sketch));
+        let plan = Plan::of(self.name, parts, Some(self.safe_to_repeat))?;
+        let chaos = self.chaos.map(|chaos| Struck {
+            chaos,
+            clock: self.clock.clone(),
+        });
+        Ok(Pipeline {
+            name: self.name,
+            clock: self.clock,
+            safe_to_repeat: self.safe_to_repeat,
+            timeout: self.timeout,
+            retry: self.retry,
+            guard: self.guard,
+            limit: self.limit,
+            attempt_timeout: self.attempt_timeout,
+            chaos,
+            with: self.with,
             plan: Arc::new(plan),
         })
     }

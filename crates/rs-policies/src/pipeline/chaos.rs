@@ -1,14 +1,8 @@
-use std::{
-    fmt,
-    future::pending,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fmt, future::pending, sync::Arc, time::Duration};
 
-use pin_project_lite::pin_project;
 use rs_core::{Call, Clock, Failure, Operation, Rejection, TimeLimits, TimedOut};
+
+use crate::seldom::Seldom;
 
 /// Does harm to attempts on purpose: what a crate that injects faults puts into a pipeline.
 ///
@@ -47,8 +41,7 @@ pub(super) struct Struck {
     pub(super) clock: Clock,
 }
 
-/// The operation, struck if there is chaos. That is boxed, so that a pipeline without chaos is no larger
-/// for it.
+/// The operation, struck if there is chaos.
 #[inline(always)]
 pub(super) fn struck<'p, 'c, 'o, O: Operation>(
     chaos: Option<&'p Struck>,
@@ -57,32 +50,12 @@ pub(super) fn struck<'p, 'c, 'o, O: Operation>(
     limits: TimeLimits,
 ) -> impl Future<Output = Result<O::Output, Failure<O::Error>>> + Send + use<'p, 'c, 'o, O> {
     match chaos {
-        None => Spared::Yes {
+        None => Seldom::Usual {
             running: operation.attempt_within(call, limits),
         },
-        Some(struck) => Spared::No {
-            struck: Box::pin(struck.run(call, operation, limits)),
+        Some(struck) => Seldom::Other {
+            boxed: Box::pin(struck.run(call, operation, limits)),
         },
-    }
-}
-
-pin_project! {
-    #[project = SparedProjection]
-    enum Spared<A, B> {
-        Yes { #[pin] running: A },
-        No { struck: Pin<Box<B>> },
-    }
-}
-
-impl<A: Future, B: Future<Output = A::Output>> Future for Spared<A, B> {
-    type Output = A::Output;
-
-    #[inline(always)]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {
-        match self.project() {
-            SparedProjection::Yes { running } => running.poll(context),
-            SparedProjection::No { struck } => struck.as_mut().poll(context),
-        }
     }
 }
 

@@ -1,6 +1,8 @@
-use std::fmt;
+use std::{any::Any, fmt, sync::Arc};
 
 use rs_core::{AnyResult, Call, Failure, Operation, Policy, PolicyList};
+
+use super::Plan;
 
 /// A pipeline, or any other policy that works for any result, its type forgotten: for structs and maps.
 ///
@@ -18,14 +20,36 @@ use rs_core::{AnyResult, Call, Failure, Operation, Policy, PolicyList};
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct DynPipeline(PolicyList);
+pub struct DynPipeline {
+    policy: PolicyList,
+    plan: Option<Arc<Plan>>,
+}
 
 impl DynPipeline {
     /// This policy, its type forgotten.
     pub fn new<P: AnyResult + 'static>(policy: P) -> Self {
+        // One that is forgotten already need not be forgotten twice.
+        if let Some(pipeline) = (&policy as &dyn Any).downcast_ref::<Self>() {
+            return pipeline.clone();
+        }
         let mut list = PolicyList::new();
         list.push(policy);
-        Self(list)
+        Self {
+            policy: list,
+            plan: None,
+        }
+    }
+
+    pub(super) fn planned(mut self, plan: Arc<Plan>) -> Self {
+        self.plan = Some(plan);
+        self
+    }
+
+    /// What it does to calls in the worst case, if it was a [`Pipeline`](crate::Pipeline) and is not
+    /// just any policy.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_deref()
     }
 }
 
@@ -42,12 +66,14 @@ where
     where
         O: Operation<Output = T, Error = E>,
     {
-        self.0.run(call, operation)
+        self.policy.run(call, operation)
     }
 }
 
 impl fmt::Debug for DynPipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynPipeline").finish_non_exhaustive()
+        f.debug_struct("DynPipeline")
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@ mod stack;
 mod with;
 
 pub use both::Both;
+pub(crate) use builder::{Assembly, Said};
 pub use builder::{PipelineBuilder, WithSlots};
 pub use chaos::{Chaos, Strike};
 pub use erased::DynPipeline;
@@ -29,7 +30,7 @@ use std::fmt;
 use rs_core::{Call, Clock, Failure, Guard, Name, Operation, Outcome, Policy, TimeLimits};
 
 use self::{chaos::Struck, once::Once, run::Run};
-use crate::{Retry, Timeout, retry::First, timeout::Limits as TimeLimited};
+use crate::{Retry, Timeout};
 
 /// Policies in the order that is right, however they were written.
 ///
@@ -146,7 +147,15 @@ impl<G, L, X> Pipeline<G, L, X> {
     where
         Self: rs_core::AnyResult + 'static,
     {
-        DynPipeline::new(self)
+        let plan = std::sync::Arc::clone(&self.plan);
+        DynPipeline::new(self).planned(plan)
+    }
+
+    /// The same pipeline with a span for each call, and in it one for each attempt.
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub const fn traced(self) -> crate::Traced<Self> {
+        crate::Traced::new(self)
     }
 
     /// What its calls are told of its limits.
@@ -165,19 +174,19 @@ impl<G, L, X> Pipeline<G, L, X> {
 
 /// One attempt: a macro, because nobody can write down the type.
 macro_rules! once {
-    ($pipeline:expr, $call:expr, $operation:expr, $limits:expr) => {{
-        let (pipeline, call, operation, limits) = ($pipeline, $call, $operation, $limits);
-        let enter_guard = move || pipeline.guard.enter(call);
-        let enter_limit = move || pipeline.limit.enter(call);
-        let run = move || chaos::struck(pipeline.chaos.as_ref(), call, operation, limits);
+    ($pipeline:expr, $call:expr, $operation:expr, $limits:expr) => {
         Once::new(
-            (&pipeline.guard, &pipeline.limit),
-            call,
-            operation,
-            (enter_guard, enter_limit, run),
-            TimeLimited::new(pipeline.attempt_timeout.as_ref(), &pipeline.clock, call),
+            $pipeline,
+            $call,
+            $operation,
+            $limits,
+            |pipeline, call| pipeline.guard.enter(call),
+            |pipeline, call| pipeline.limit.enter(call),
+            |pipeline, call, operation, limits| {
+                chaos::struck(pipeline.chaos.as_ref(), call, operation, limits)
+            },
         )
-    }};
+    };
 }
 
 impl<T, E, G, L> Policy<T, E> for Pipeline<G, L>
@@ -197,22 +206,28 @@ where
         O: Operation<Output = T, Error = E>,
     {
         let limits = self.limits(call);
-        let again = move |first: First<T, E>| async move {
-            let mut call = call.within_limits(limits);
-            if self.safe_to_repeat {
-                call = call.safe_to_repeat();
-            }
-            let attempt = Attempt {
-                pipeline: self,
-                operation,
-                limits,
-            };
-            match &self.retry {
-                Some(retry) => retry.go_on(&call, &attempt, first).await,
-                None => first.result,
-            }
-        };
-        Run::new(self, call, once!(self, call, operation, limits), again)
+        Run::new(
+            self,
+            call,
+            operation,
+            limits,
+            once!(self, call, operation, limits),
+            |pipeline, call, operation, limits, first| async move {
+                let mut call = call.within_limits(limits);
+                if pipeline.safe_to_repeat {
+                    call = call.safe_to_repeat();
+                }
+                let attempt = Attempt {
+                    pipeline,
+                    operation,
+                    limits,
+                };
+                match &pipeline.retry {
+                    Some(retry) => retry.go_on(&call, &attempt, first).await,
+                    None => first.result,
+                }
+            },
+        )
     }
 }
 
@@ -232,6 +247,10 @@ impl<G: Guard, L: Guard, X: Sync, O: Operation> Operation for Attempt<'_, '_, G,
         call: &Call,
     ) -> impl Future<Output = Result<O::Output, Failure<O::Error>>> + Send {
         once!(self.pipeline, call, self.operation, self.limits)
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
     }
 
     fn classify(&self, call: &Call, result: &Result<O::Output, Failure<O::Error>>) -> Outcome {

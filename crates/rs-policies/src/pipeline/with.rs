@@ -6,7 +6,7 @@ use rs_core::{Call, Clock, Failure, Guard, Operation, Outcome, Policy, Stacked, 
 
 use super::{Attempt, Pipeline};
 use crate::{
-    Retry, Timeout,
+    Retry, Served, Serves, Timeout,
     timeout::{Limited, Limits},
 };
 
@@ -17,6 +17,17 @@ pub struct With<H = (), C = (), F = ()> {
     pub(super) hedge: H,
     pub(super) coalesce: C,
     pub(super) fallback: F,
+}
+
+impl<H> With<H> {
+    /// With this hedge alone.
+    pub(crate) const fn hedged(hedge: H) -> Self {
+        Self {
+            hedge,
+            coalesce: (),
+            fallback: (),
+        }
+    }
 }
 
 impl<H, C, F> With<H, C, F> {
@@ -104,6 +115,30 @@ impl<H, C, F> Adds<AddFallback<F>> for With<H, C, ()> {
     }
 }
 
+/// Does this with everything inside the fallback as an operation: a macro, because each part borrows the one
+/// before.
+macro_rules! within_fallback {
+    ($pipeline:expr, $operation:expr, $limits:expr, |$inside:ident| $run:expr) => {{
+        let (pipeline, limits) = ($pipeline, $limits);
+        let attempt = Attempt {
+            pipeline,
+            operation: $operation,
+            limits,
+        };
+        let tried = Tried {
+            retry: pipeline.retry.as_ref(),
+            limits,
+            operation: &Stacked::new(&pipeline.with.hedge, &attempt),
+        };
+        let $inside = Timed {
+            timeout: pipeline.timeout.as_ref(),
+            clock: &pipeline.clock,
+            operation: &Stacked::new(&pipeline.with.coalesce, &tried),
+        };
+        $run.await
+    }};
+}
+
 impl<T, E, G, L, H, C, F> Policy<T, E> for Pipeline<G, L, With<H, C, F>>
 where
     T: Send,
@@ -128,25 +163,60 @@ where
             call = call.safe_to_repeat();
         }
         async move {
-            let attempt = Attempt {
-                pipeline: self,
-                operation,
-                limits,
-            };
-            let hedged = Stacked::new(&self.with.hedge, &attempt);
-            let tried = Tried {
-                retry: self.retry.as_ref(),
-                limits,
-                operation: &hedged,
-            };
-            let shared = Stacked::new(&self.with.coalesce, &tried);
-            let timed = Timed {
-                timeout: self.timeout.as_ref(),
-                clock: &self.clock,
-                operation: &shared,
-            };
-            self.with.fallback.run(&call, &timed).await
+            let fallback = &self.with.fallback;
+            within_fallback!(self, operation, limits, |timed| fallback.run(&call, &timed))
         }
+    }
+}
+
+impl<G, L, H, C, F> Pipeline<G, L, With<H, C, F>> {
+    /// Calls a closure and says where the answer is from: whether the fallback gave it, and why.
+    ///
+    /// ```
+    /// use rs_policies::{Fallback, Pipeline};
+    /// # use std::io::Error;
+    /// # async fn price() -> Result<u32, Error> { Err(Error::other("away")) }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let prices = Pipeline::named("prices").fallback(Fallback::value("prices", 250)?).build()?;
+    /// let served = prices.serve("price", async |_call| price().await).await?;
+    /// assert!(served.is_degraded());
+    /// println!("{} because {}", served.value(), served.why().unwrap());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The failure for which there is no answer, or that of what was to answer.
+    ///
+    /// # Cancel safety
+    /// As [`Policy::run`].
+    pub async fn serve<T, E, A, Fut>(
+        &self,
+        call: impl Into<Call> + Send,
+        attempt: A,
+    ) -> Result<Served<T>, Failure<E>>
+    where
+        A: Fn(Call) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: Send,
+        G: Guard,
+        L: Guard,
+        H: Policy<T, E>,
+        C: Policy<T, E>,
+        F: Serves<T, E>,
+    {
+        let operation = &rs_core::operation(attempt);
+        let call = call.into();
+        let limits = self.limits(&call);
+        let mut call = call.within_limits(TimeLimits::NONE);
+        if self.safe_to_repeat {
+            call = call.safe_to_repeat();
+        }
+        let fallback = &self.with.fallback;
+        within_fallback!(self, operation, limits, |timed| {
+            fallback.serve_operation(&call, &timed)
+        })
     }
 }
 
@@ -170,6 +240,10 @@ impl<O: Operation> Operation for Tried<'_, O> {
         }
     }
 
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
+    }
+
     fn classify(&self, call: &Call, result: &Result<O::Output, Failure<O::Error>>) -> Outcome {
         self.operation.classify(call, result)
     }
@@ -187,8 +261,16 @@ impl<O: Operation> Operation for Timed<'_, O> {
     type Error = O::Error;
 
     async fn attempt(&self, call: &Call) -> Result<O::Output, Failure<O::Error>> {
-        let limits = Limits::new(self.timeout, self.clock, call);
+        let limits = Limits {
+            timeout: self.timeout,
+            clock: self.clock,
+            call,
+        };
         Limited::new(limits, self.operation.attempt(call)).await
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.operation.can_repeat()
     }
 
     fn classify(&self, call: &Call, result: &Result<O::Output, Failure<O::Error>>) -> Outcome {

@@ -57,7 +57,7 @@ impl Retry {
             return result;
         }
         let mut plan = Plan::new(&self.0, call, Some(begun));
-        while let Some(delay) = plan.pause(&result, outcome) {
+        while let Some(delay) = plan.pause(&result, outcome, true) {
             drop(result);
             if !delay.is_zero() {
                 self.0.home.around.clock().sleep_blocking(delay);

@@ -152,6 +152,14 @@ impl RetryConfig {
         self.timeouts
     }
 
+    #[cfg(feature = "serde")]
+    pub(super) fn keeping_condition_of(self, before: &Self) -> Self {
+        Self {
+            condition: before.condition.clone(),
+            ..self
+        }
+    }
+
     pub(super) fn condition(&self) -> Option<&Condition> {
         self.condition.as_ref()
     }

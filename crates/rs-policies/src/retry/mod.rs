@@ -159,6 +159,11 @@ impl Retry {
         Ok(Self(inner))
     }
 
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> Name {
@@ -182,7 +187,7 @@ impl Retry {
     /// # Errors
     /// When it is wrong; the old one stays in force.
     pub fn reconfigure(&self, config: RetryConfig) -> Result<u64, ConfigError> {
-        self.0.reconfigure(config)
+        self.0.replace(config)
     }
 
     /// How many calls whose first attempt failed ended like this.
@@ -211,7 +216,13 @@ impl Retry {
 }
 
 impl Inner {
+    /// As the directory tells it. What cannot be written down stays: the condition.
+    #[cfg(feature = "serde")]
     fn reconfigure(&self, config: RetryConfig) -> Result<u64, ConfigError> {
+        self.replace(config.keeping_condition_of(&self.rules.get()))
+    }
+
+    fn replace(&self, config: RetryConfig) -> Result<u64, ConfigError> {
         self.rules.replace(&self.home, &ANNOUNCED, config, |_| ())
     }
 

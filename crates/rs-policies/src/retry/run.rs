@@ -180,7 +180,7 @@ impl Inner {
         let clock = self.home.around.clock();
         let mut plan = Plan::new(self, call, first.begun);
         let (mut result, mut outcome) = (first.result, first.outcome);
-        while let Some(delay) = plan.pause(&result, outcome) {
+        while let Some(delay) = plan.pause(&result, outcome, operation.can_repeat()) {
             drop(result);
             if !delay.is_zero() {
                 clock.sleep(delay).await;
@@ -241,9 +241,14 @@ impl<'r> Plan<'r> {
         &mut self,
         result: &Result<T, Failure<E>>,
         outcome: Outcome,
+        can_repeat: bool,
     ) -> Option<Duration> {
         let call = self.call;
-        let end = match self.next(&call, result, outcome, self.now) {
+        let next = match can_repeat {
+            true => self.next(&call, result, outcome, self.now),
+            false => Err(RetryEnd::Permanent),
+        };
+        let end = match next {
             Ok(delay) => return Some(delay),
             Err(end) => end,
         };

@@ -15,8 +15,8 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Criticality, Ending, FaultKind, Guard, Inspect, Label, Measure, Name,
-    Outcome, Outline, Reason, Rejection, Severity, SignalKind, Unit, Value,
+    Call, ConfigError, Criticality, Ending, FaultKind, Guard, Health, Inspect, Label, Measure,
+    Name, Outcome, Outline, Reason, Rejection, Severity, Share, SignalKind, Unit, Value,
 };
 use rs_metrics::{
     Counter, Family, Observed, Surroundings,
@@ -149,6 +149,11 @@ impl LoadShed {
         inner.observed.get_or_init(|| Inner::watch(&inner));
         inner.home.register(&inner);
         Ok(Self(inner))
+    }
+
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
     }
 
     /// Its name.
@@ -358,6 +363,17 @@ impl Inner {
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("load_shed");
+
+    fn health(&self) -> Health {
+        let refused = Class::ALL.iter().map(|class| self.probability(*class));
+        match refused.fold(0.0, f64::max) {
+            refused if refused > 0.0 => {
+                let share = Share::of(refused).unwrap_or(Share::ALL);
+                Health::degraded(format!("refuses {share} of the least critical calls"))
+            }
+            _ => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         self.look();

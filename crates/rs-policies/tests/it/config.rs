@@ -174,3 +174,25 @@ fn what_servers_write_is_understood() {
         assert_eq!(retry_after(value, sent), expected, "{value:?}");
     }
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_condition_stays_when_the_directory_gives_other_rules() {
+    use crate::support::Bench;
+    use rs_core::{Action, Mandate, Policy, Value};
+
+    let bench = Bench::new();
+    let never = RetryConfig::new(5, Backoff::constant(MS)).with_condition(|_| false);
+    let retry = Retry::within(&bench.around, "bank", never).unwrap();
+    let config = Value::map([("attempts", Value::from(9))]);
+    let action = Action::new("reconfigure").with("config", config);
+    let by = Mandate::new("anna", "more patience");
+    bench
+        .directory
+        .control("retry", "bank", &action, &by)
+        .unwrap();
+    assert_eq!(retry.config().attempts(), 9);
+    let (called, _) = bench.run(retry.call("x", async |_call| Err::<(), _>("broken")));
+    called.unwrap_err();
+    assert_eq!(retry.ended(rs_policies::RetryEnd::Condition), 1);
+}

@@ -17,6 +17,8 @@ mod deadline;
 mod fallback;
 mod hedge;
 mod herd;
+mod idle;
+mod manager;
 mod named;
 mod per_key;
 mod pipeline;
@@ -29,3 +31,5 @@ mod support;
 mod timeout;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "tracing")]
+mod traced;

@@ -1,9 +1,9 @@
 //! Hedge, coalesce and fallback with the others, in the order in which they belong.
 
-use rs_core::{Call, Policy, TimeScope, operation};
+use rs_core::{Call, Failure, Policy, TimeScope, operation, operation_once};
 use rs_policies::{
     Bulkhead, BulkheadConfig, Coalesce, CoalesceConfig, Fallback, FallbackConfig, Hedge,
-    HedgeConfig, OrValue, Retry, RetryConfig, Surroundings, Timeout,
+    HedgeConfig, OrValue, Pipeline, Retry, RetryConfig, Surroundings, Timeout,
 };
 use std::time::Duration;
 
@@ -102,4 +102,35 @@ async fn what_nothing_can_save_is_made_up() {
         std::future::pending::<Result<[u64; 8], &'static str>>().await
     });
     assert_eq!(answer.await, Ok([0; 8]));
+}
+
+/// Whoever would try it again asks the operation, through everything in between.
+#[tokio::test(start_paused = true)]
+async fn what_can_be_done_once_fails_with_its_own_error() {
+    async fn check(policy: impl Policy<[u64; 8], &'static str>) {
+        let once = operation_once(async |_call: Call| Err::<[u64; 8], _>("reset"));
+        let call = Call::new("price").safe_to_repeat();
+        assert!(rs_core::Operation::can_repeat(&once));
+        let failed = policy.run(&call, &once).await.unwrap_err();
+        let expected = Failure::Operation {
+            error: "reset",
+            attempts: 1,
+        };
+        assert_eq!(failed, expected);
+        assert!(!rs_core::Operation::can_repeat(&once));
+    }
+    let around = Surroundings::apart();
+    let retry = || Retry::within(&around, "prices", RetryConfig::default()).unwrap();
+    let pipeline = || {
+        let pipeline = Pipeline::named("prices").within(&around).retry(retry());
+        pipeline.attempt_timeout(MS * 200)
+    };
+    check(retry()).await;
+    check((retry(), retry())).await;
+    check(pipeline().build().unwrap()).await;
+    check(pipeline().build().unwrap().erased()).await;
+    let hedge = HedgeConfig::after(MS * 50);
+    check(pipeline().hedge(hedge).safe_to_repeat().build().unwrap()).await;
+    let (_, limit, coalesce, ..) = stack();
+    check((limit, coalesce, retry())).await;
 }

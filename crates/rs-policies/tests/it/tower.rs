@@ -1,5 +1,7 @@
 //! Policies as layers: readiness, requests that can and cannot be made again, other layers around.
 
+mod readiness;
+
 use crate::pipeline::{Broken, MILLI, SECOND};
 use rs_core::{ByStatus, Failure, Outcome};
 use rs_policies::{
@@ -88,9 +90,8 @@ async fn every_attempt_is_made_with_a_service_that_is_ready() {
     let mut service = PolicyLayer::new("x", retry(3)).layer(strict.clone());
     assert_eq!(service.ready().await.unwrap().call(7).await, Ok(7));
     assert_eq!(strict.calls.load(Relaxed), 3);
-    // A second call without having asked is the caller's own mistake, and is not covered up.
-    let again = service.clone().oneshot(8).await;
-    assert_eq!(again, Ok(8));
+    // Whoever has not asked is asked for.
+    assert_eq!(service.call(8).await, Ok(8));
 }
 
 #[tokio::test(start_paused = true)]

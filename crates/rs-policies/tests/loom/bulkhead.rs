@@ -320,3 +320,102 @@ fn a_place_is_handed_over_with_all_that_was_done_in_it() {
         check_empty(&bulkhead);
     });
 }
+
+/// Two places, of which each thread has one in its purse: whoever wants both gets both.
+#[test]
+fn what_lies_in_purses_is_found() {
+    model(|| {
+        let bulkhead = bulkhead(2);
+        let other = beside(&bulkhead, |bulkhead| {
+            drop(bulkhead.try_admit(&Call::new("model")));
+        });
+        let call = Call::new("model");
+        let first = bulkhead.try_admit(&call).unwrap();
+        other.join().unwrap();
+        let second = bulkhead.try_admit(&call).unwrap();
+        assert!(bulkhead.try_admit(&call).is_err());
+        assert_eq!(bulkhead.in_flight(), 2);
+        drop((first, second));
+        check_empty(&bulkhead);
+    });
+}
+
+/// The last place is never refused while nobody has it, wherever it lies.
+#[test]
+fn nobody_is_refused_while_a_place_is_free() {
+    model(|| {
+        let bulkhead = bulkhead(3);
+        let visit = |bulkhead: &Bulkhead| {
+            let call = Call::new("model");
+            drop(bulkhead.try_admit(&call).unwrap());
+            drop(bulkhead.try_admit(&call).unwrap());
+        };
+        let other = beside(&bulkhead, visit);
+        visit(&bulkhead);
+        other.join().unwrap();
+        check_empty(&bulkhead);
+    });
+}
+
+/// A purse is shut and opened again while others come and go.
+#[test]
+fn one_who_waits_finds_what_lies_in_purses() {
+    model(|| {
+        let bulkhead = bulkhead(2);
+        let held = bulkhead.try_admit(&Call::new("model")).unwrap();
+        let other = beside(&bulkhead, |bulkhead| {
+            drop(bulkhead.try_admit(&Call::new("model")));
+        });
+        join(&bulkhead);
+        other.join().unwrap();
+        drop(held);
+        join(&bulkhead);
+        check_empty(&bulkhead);
+    });
+}
+
+#[test]
+fn never_more_than_two_where_there_are_purses() {
+    model(|| {
+        let bulkhead = bulkhead(2);
+        let call = Call::new("model");
+        let held = bulkhead.try_admit(&call).unwrap();
+        let inside = Arc::new(UnsafeCell::new(()));
+        let visit = |bulkhead: &Bulkhead, inside: &UnsafeCell<()>| {
+            if let Ok(_permit) = bulkhead.try_admit(&Call::new("model")) {
+                inside.with_mut(|_| ());
+            }
+        };
+        let other = {
+            let inside = Arc::clone(&inside);
+            beside(&bulkhead, move |bulkhead| {
+                visit(bulkhead, &inside);
+                visit(bulkhead, &inside);
+            })
+        };
+        visit(&bulkhead, &inside);
+        visit(&bulkhead, &inside);
+        other.join().unwrap();
+        drop(held);
+        check_empty(&bulkhead);
+    });
+}
+
+/// Purses were opened and filled between being told that it is full and beginning to wait.
+#[test]
+fn nobody_waits_for_what_lies_in_a_purse() {
+    model(|| {
+        let bulkhead = bulkhead(2);
+        let call = Call::new("model");
+        let held = [(); 2].map(|()| bulkhead.try_admit(&call).unwrap());
+        let other = beside(&bulkhead, join);
+        drop(held);
+        let first = bulkhead.try_admit(&call);
+        let second = bulkhead.try_admit(&call);
+        drop(first);
+        // One place is free now, or the other has had it.
+        other.join().unwrap();
+        drop(second);
+        check_empty(&bulkhead);
+    });
+}

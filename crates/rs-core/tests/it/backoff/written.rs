@@ -112,11 +112,11 @@ fn what_is_written_wrongly_is_explained() {
     );
     check(
         "jitter = true",
-        "jitter: found `true`, expected a name or a map with one entry",
+        "jitter: found `true`, expected a name or a table with one entry",
     );
     check(
         "at_once_first = 1",
-        "at_once_first: found integer `1`, expected a boolean",
+        "at_once_first: found 1, expected true or false",
     );
-    check("factor = \"2\"", "factor: found string \"2\", expected f64");
+    check("factor = \"2\"", "factor: found `2`, expected a number");
 }

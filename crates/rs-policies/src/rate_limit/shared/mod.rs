@@ -24,7 +24,7 @@ use std::{
 };
 
 use rs_core::{
-    Call, ConfigError, Ending, Guard, Inspect, Name, Rejection, Value, humane, label_set,
+    Call, ConfigError, Ending, Guard, Health, Inspect, Name, Rejection, Value, humane, label_set,
 };
 use rs_metrics::{
     Counter, Family, Observed, Surroundings,
@@ -425,6 +425,13 @@ impl Inner {
 
 impl Inspect for Inner {
     rs_metrics::inspect_rules!("shared_rate_limit", desk.home);
+
+    fn health(&self) -> Health {
+        match self.contact().is_lost() {
+            true => Health::degraded("does not reach its store, goes by its own limit"),
+            false => Health::UP,
+        }
+    }
 
     fn snapshot(&self) -> Value {
         let rules = self.rules.get();

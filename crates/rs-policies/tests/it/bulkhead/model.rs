@@ -33,7 +33,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..100_usize).prop_map(Step::GiveUp),
         4 => (0..100_usize).prop_map(Step::Look),
         2 => (1..80_u32).prop_map(Step::Wait),
-        1 => (1..6_u32, 0..6_u32).prop_map(|(limit, queue)| Step::Resize(limit, queue)),
+        1 => (prop_oneof![3 => 1..6_u32, 1 => 6..40_u32], 0..6_u32).prop_map(|(limit, queue)| Step::Resize(limit, queue)),
         1 => any::<bool>().prop_map(Step::Dark),
     ];
     prop::collection::vec(step, 1..150)

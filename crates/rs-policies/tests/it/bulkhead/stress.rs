@@ -33,12 +33,12 @@ fn apart() -> Surroundings {
     Surroundings::apart().with_seed(7)
 }
 
-#[test]
-fn eight_threads_never_are_more_than_the_limit() {
-    let bulkhead = Bulkhead::within(&apart(), "bank", BulkheadConfig::of(3)).unwrap();
+#[track_caller]
+fn check_limit(limit: u32, threads: u32) {
+    let bulkhead = Bulkhead::within(&apart(), "bank", BulkheadConfig::of(limit)).unwrap();
     let (room, entered) = (Room::default(), AtomicU64::new(0));
     thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..threads {
             scope.spawn(|| {
                 for _ in 0..5000 {
                     if let Ok(permit) = enter(&bulkhead) {
@@ -50,10 +50,28 @@ fn eight_threads_never_are_more_than_the_limit() {
             });
         }
     });
-    assert!(room.most.load(SeqCst) <= 3);
-    let full = bulkhead.refused(Crowded::Full);
-    assert_eq!(entered.load(SeqCst) + full, 40_000);
+    let (most, full) = (room.most.load(SeqCst), bulkhead.refused(Crowded::Full));
+    println!("limit {limit}, {threads} threads: at most {most} inside, {full} refused");
+    assert!(most <= limit);
+    assert_eq!(entered.load(SeqCst) + full, u64::from(threads) * 5000);
     assert_eq!((bulkhead.in_flight(), bulkhead.waiting()), (0, 0));
+    // All places can be had again, by one alone.
+    let all: Vec<_> = (0..limit).map(|_| enter(&bulkhead).unwrap()).collect();
+    assert_eq!(
+        (bulkhead.in_flight(), enter(&bulkhead).is_err()),
+        (limit, true)
+    );
+    drop(all);
+}
+
+#[test]
+fn threads_never_are_more_than_the_limit() {
+    check_limit(1, 4);
+    check_limit(3, 8);
+    // Those have purses.
+    check_limit(8, 24);
+    check_limit(16, 20);
+    check_limit(40, 8);
 }
 
 /// Everybody comes in, or is refused for a reason, or goes away; nobody is forgotten.

@@ -73,7 +73,7 @@ at_once_first = true
     );
     check_refused::<RetryConfig>(
         "attempts = -1",
-        "attempts: found integer `-1`, expected u32",
+        "attempts: found -1, expected a whole number from 0 to 4294967295",
     );
     check_refused::<RetryConfig>(
         "[backoff]\nconstant = \"1s\"\nlinear = \"1s\"",

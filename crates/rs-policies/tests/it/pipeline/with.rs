@@ -3,9 +3,10 @@
 use super::{Broken, House, MILLI, SECOND, Spy, finish, never, twice};
 use rs_core::{Call, Failure, Guard, Outcome, Policy};
 use rs_policies::{
-    AdaptiveConfig, AdaptiveLimit, Backoff, Both, BudgetConfig, Bulkhead, BulkheadConfig, Coalesce,
-    CoalesceConfig, Fallback, FallbackConfig, Hedge, HedgeConfig, HedgeEnd, Jitter, LoadShed,
-    LoadShedConfig, OrValue, Pipeline, RateLimit, RateLimitConfig, RetryConfig, With,
+    AdaptiveConfig, AdaptiveLimit, Backoff, Because, Both, BudgetConfig, Bulkhead, BulkheadConfig,
+    Coalesce, CoalesceConfig, Fallback, FallbackConfig, Hedge, HedgeConfig, HedgeEnd, Jitter,
+    LoadShed, LoadShedConfig, OrValue, Pipeline, RateLimit, RateLimitConfig, RetryConfig, Served,
+    With,
 };
 use std::sync::{
     Mutex,
@@ -302,4 +303,26 @@ fn what_the_second_of_two_guards_refuses_is_not_the_dependencys_fault() {
     assert!(finish(&house, MILLI, both.admit(&call)).is_err());
     let ignored = Some(Outcome::Ignored);
     assert_eq!(both.0.outcomes(), [ignored, ignored]);
+}
+
+#[test]
+fn a_pipeline_says_where_its_answer_is_from() {
+    let bench = crate::support::Bench::new();
+    let pipeline = Pipeline::named("bank")
+        .within(&bench.around)
+        .timeout(SECOND)
+        .fallback(Fallback::value("bank", 3).unwrap())
+        .build()
+        .unwrap();
+    let served = crate::support::at_once(pipeline.serve("x", async |_call| Ok::<_, Broken>(1)));
+    assert_eq!(served.unwrap(), Served::Fresh(1));
+    let served = crate::support::at_once(pipeline.serve("x", async |_call| Err(Broken))).unwrap();
+    assert!(served.is_degraded() && *served.value() == 3);
+    let late = pipeline.serve("x", async |_call| {
+        std::future::pending::<()>().await;
+        Ok::<_, Broken>(1)
+    });
+    let (served, took) = bench.run(late);
+    assert_eq!(took, SECOND);
+    assert!(matches!(served.unwrap().why(), Some(Because::TimedOut(_))));
 }

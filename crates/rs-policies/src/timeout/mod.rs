@@ -1,19 +1,20 @@
+mod limited;
+
+pub(crate) use limited::{Limited, Limits, Timer, Waited};
+
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use pin_project_lite::pin_project;
 use rs_core::{
-    Call, Clock, ConfigError, Deadline, Enforcement, Failure, Inspect, Name, Operation, Policy,
-    TimeLimits, TimeScope, TimedOut, Value, config,
+    Call, Clock, ConfigError, Enforcement, Failure, Inspect, Name, Operation, Policy, TimeLimits,
+    TimeScope, TimedOut, Value, config,
 };
 use rs_metrics::{
     Observed, Surroundings,
@@ -173,6 +174,11 @@ impl Timeout {
         Ok(Self(inner))
     }
 
+    /// What stands in the directory for it.
+    pub(crate) fn entry(&self) -> Arc<dyn Inspect> {
+        Arc::clone(&self.0) as Arc<dyn Inspect>
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> Name {
@@ -211,17 +217,31 @@ impl Timeout {
         self.0.dark.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        self.0.home.around.clock()
+    }
+
+    pub(crate) fn sleep_until(&self, moment: Instant) -> Timer<'static> {
+        let clock = self.clock().clone();
+        Box::pin(async move { clock.sleep_until(moment).await })
+    }
+
+    /// Something took too long, and was ended or not.
+    pub(crate) fn count(&self, what: TimedOut, ends: bool) {
+        self.0.count(what, ends);
+    }
+
     /// What a call is told of this limit.
     #[inline]
     pub(crate) fn add_to(&self, limits: TimeLimits, call: &Call) -> TimeLimits {
-        let limit = self.0.limit.load(Ordering::Relaxed);
+        let limit = Duration::from_nanos(self.0.limit.load(Ordering::Relaxed));
         if self.0.is_lenient.load(Ordering::Relaxed) != 0 && !self.config().enforcement.covers(call)
         {
             return limits;
         }
         match self.0.scope {
-            TimeScope::Total => limits.on_call_nanos(limit),
-            TimeScope::Attempt => limits.on_attempt_nanos(limit),
+            TimeScope::Total => limits.on_call(limit),
+            TimeScope::Attempt => limits.on_attempt(limit),
             _ => limits,
         }
     }
@@ -308,10 +328,12 @@ where
         O: Operation<Output = T, Error = E>,
     {
         let limits = self.add_to(TimeLimits::NONE, call);
-        Limited::new(
-            Limits::new(Some(self), self.0.home.around.clock(), call),
-            operation.attempt_within(call, limits),
-        )
+        let told = Limits {
+            timeout: Some(self),
+            clock: self.clock(),
+            call,
+        };
+        Limited::new(told, operation.attempt_within(call, limits))
     }
 }
 
@@ -324,179 +346,3 @@ impl fmt::Debug for Timeout {
             .finish_non_exhaustive()
     }
 }
-
-type Timer<'t> = Pin<Box<dyn Future<Output = ()> + Send + 't>>;
-
-pin_project! {
-    /// A future with a limit, a deadline, both or none. It looks at the clock and sets a timer when what
-    /// it limits has to wait for the first time.
-    #[must_use = "futures do nothing unless polled"]
-    pub(crate) struct Limited<'t, 'c, F> {
-        #[pin]
-        running: Running<F>,
-        limits: Limits<'t, 'c>,
-    }
-}
-
-pin_project! {
-    #[project = RunningProjection]
-    enum Running<F> {
-        Yes { #[pin] future: F },
-        No,
-    }
-}
-
-/// A limit, the deadline of a call, both or none; and their timer, once they have one.
-pub(crate) struct Limits<'t, 'c> {
-    timeout: Option<&'t Timeout>,
-    clock: &'t Clock,
-    call: &'c Call,
-    set: Option<Box<Set<'t>>>,
-}
-
-/// A timer that was set.
-struct Set<'t> {
-    timer: Timer<'t>,
-    /// When what is limited first had to wait.
-    begun: Instant,
-    what: TimedOut,
-    /// Whether it ends the call, or is only counted.
-    ends: bool,
-}
-
-impl<'t, 'c, F> Limited<'t, 'c, F> {
-    #[inline(always)]
-    pub(crate) const fn new(limits: Limits<'t, 'c>, future: F) -> Self {
-        Self {
-            running: Running::Yes { future },
-            limits,
-        }
-    }
-}
-
-impl<T, E, F> Future for Limited<'_, '_, F>
-where
-    F: Future<Output = Result<T, Failure<E>>>,
-{
-    type Output = Result<T, Failure<E>>;
-
-    #[inline(always)]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let RunningProjection::Yes { future } = this.running.as_mut().project() else {
-            unreachable!("polled again after it was over");
-        };
-        // Returned as it is: a result that is taken apart is moved.
-        let mut polled = future.poll(context);
-        if polled.is_pending()
-            && let Poll::Ready(what) = this.limits.poll_over(context)
-        {
-            this.running.set(Running::No);
-            polled = Poll::Ready(Err(what.into()));
-        } else {
-            this.limits.claim(&mut polled);
-        }
-        polled
-    }
-}
-
-impl<'t, 'c> Limits<'t, 'c> {
-    #[inline(always)]
-    pub(crate) const fn new(
-        timeout: Option<&'t Timeout>,
-        clock: &'t Clock,
-        call: &'c Call,
-    ) -> Self {
-        Self {
-            timeout,
-            clock,
-            call,
-            set: None,
-        }
-    }
-
-    /// The deadline of the call, if it is a moment already.
-    #[inline(always)]
-    pub(crate) const fn deadline(&self) -> Option<Deadline> {
-        self.call.deadline()
-    }
-
-    /// Asked whenever what they limit has to wait: whether it has waited too long. The first time it
-    /// looks at the clock and sets the timer.
-    #[inline(never)]
-    pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<TimedOut> {
-        loop {
-            if self.set.is_none() {
-                self.set = self.timer(self.clock.now());
-            }
-            let Some(known) = &mut self.set else {
-                return Poll::Pending;
-            };
-            ready!(known.timer.as_mut().poll(context));
-            let (begun, what, ends) = (known.begun, known.what, known.ends);
-            if let Some(timeout) = self.timeout {
-                timeout.0.count(what, ends);
-            }
-            if ends {
-                return Poll::Ready(what);
-            }
-            // In the dark: from now on only what the call brought holds.
-            self.timeout = None;
-            self.set = self.timer(begun);
-            if self.set.is_none() {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// For whatever comes first after this moment, if anything limits it.
-    fn timer(&self, begun: Instant) -> Option<Box<Set<'t>>> {
-        let of_timeout = self.timeout.map(|timeout| {
-            let limit = Duration::from_nanos(timeout.0.limit.load(Ordering::Relaxed));
-            let what = TimedOut::new(timeout.0.scope, limit);
-            (what, timeout.config().enforcement.covers(self.call))
-        });
-        let deadline = self.call.deadline().map(|at| at.remaining(begun));
-        let of_call = [deadline, self.call.limits().call()].into_iter().flatten();
-        let of_call = of_call.map(|left| (TimedOut::new(TimeScope::Deadline, left), true));
-        let first = of_timeout.into_iter().chain(of_call);
-        let (what, ends) = first.min_by_key(|(what, _)| what.limit())?;
-        let moment = Deadline::after(begun, what.limit()).moment();
-        Some(Box::new(Set {
-            timer: Box::pin(self.clock.sleep_until(moment)),
-            begun,
-            what,
-            ends,
-        }))
-    }
-
-    /// What ended for a deadline inside may have ended for this limit: what is inside is told of it, sees a
-    /// deadline in it, and may be the first to notice that it has passed. Whoever set it reports it.
-    #[inline(always)]
-    pub(crate) fn claim<T, E>(&self, polled: &mut Poll<Result<T, Failure<E>>>) {
-        if let Poll::Ready(Err(Failure::TimedOut(what))) = polled
-            && let Some(own) = self.ended(*what)
-        {
-            *polled = Poll::Ready(Err(own.into()));
-        }
-    }
-
-    #[cold]
-    fn ended(&self, what: TimedOut) -> Option<TimedOut> {
-        let (timeout, set) = (self.timeout?, self.set.as_ref()?);
-        let own = set.ends && set.what.scope() != TimeScope::Deadline;
-        if !own || what.scope() != TimeScope::Deadline {
-            return None;
-        }
-        // It counts from a moment that is a little earlier than this one's.
-        let elapsed = self.clock.now().saturating_duration_since(set.begun);
-        if elapsed + TICK < set.what.limit() {
-            return None;
-        }
-        timeout.0.count(set.what, true);
-        Some(set.what)
-    }
-}
-
-/// Timers are as exact as this.
-const TICK: Duration = Duration::from_millis(1);
