@@ -120,6 +120,8 @@
 //! | [`Balancer::guarded`] | a guard for each endpoint, such as a breaker: what it refuses goes to the next one |
 //! | [`Balancer::through`] | an operation for retries and pipelines |
 //! | [`Balancer::keep`] | housekeeping in a task; not needed |
+//! | `pool::BalancedPool` | connections to balanced endpoints, kept for the next call (feature `pool`) |
+//! | `tower::BalanceService` | a tower service over balanced services (feature `tower`) |
 //! | [`Explanation`] | why this endpoint, as data |
 //! | [`LoadBalancer`] | plain functions over lists that the caller brings |
 //!

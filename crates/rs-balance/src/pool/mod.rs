@@ -407,10 +407,11 @@ impl<C: Connect> Inner<C> {
             self.balancer.reconfigure(balance)?;
         }
         let all: Vec<_> = shelves.values().map(Arc::clone).collect();
-        for shelf in &all {
-            shelf.resize(size);
-        }
+        let leaving: Vec<_> = all.iter().map(|shelf| shelf.resize(size)).collect();
         drop(shelves);
+        for (shelf, leaving) in all.iter().zip(leaving) {
+            shelf.bid_farewell(leaving);
+        }
         Ok(version)
     }
 }

@@ -131,19 +131,17 @@ impl<C: Connect> Shelf<C> {
         self.bid_farewell(leaving);
     }
 
-    pub(crate) fn resize(&self, size: u32) {
-        let leaving = {
-            let mut stock = self.stock();
-            let forget = |count| self.places.forget_permits(count);
-            let (more, leaving) = stock.resize(size as usize, forget);
-            self.places.add_permits(more);
-            leaving
-        };
-        self.bid_farewell(leaving);
+    /// What leaves is the caller's to bid farewell.
+    pub(crate) fn resize(&self, size: u32) -> Leaving<C::Connection> {
+        let mut stock = self.stock();
+        let forget = |count| self.places.forget_permits(count);
+        let (more, leaving) = stock.resize(size as usize, forget);
+        self.places.add_permits(more);
+        leaving
     }
 
     /// Drops connections while nobody waits for it: that is the caller's code.
-    fn bid_farewell(&self, leaving: Leaving<C::Connection>) {
+    pub(crate) fn bid_farewell(&self, leaving: Leaving<C::Connection>) {
         for (connection, why) in leaving {
             self.shared.closed[why].increment();
             drop(connection);

@@ -128,12 +128,9 @@ impl<K> Stock<K> {
             let first = self.idle.pop_front();
             leaving.extend(first.map(|idle| (idle.connection, Closed::Idle)));
         }
-        if config.lifetime().is_some() {
-            let (old, young) = self
-                .idle
-                .drain(..)
-                .partition(|idle| is_old(idle, now, config));
-            let old: VecDeque<Idle<K>> = old;
+        if self.idle.iter().any(|idle| is_old(idle, now, config)) {
+            let all = self.idle.drain(..);
+            let (old, young): (VecDeque<_>, _) = all.partition(|idle| is_old(idle, now, config));
             self.idle = young;
             leaving.extend(old.into_iter().map(|idle| (idle.connection, Closed::Old)));
         }
