@@ -146,16 +146,22 @@ async fn who_has_found_one_keeps_no_place_in_the_queues_of_others() {
         let service = service_fn(async |request: &'static str| Ok::<_, std::io::Error>(request));
         ConcurrencyLimit::new(service, 1)
     };
-    let services = services(Strategy::RoundRobin);
-    services.update(["a", "b"].map(|id| Endpoint::new(id, make())));
-    let (mut first, mut second) = (services.service(), services.service());
-    assert!(poll_ready(&mut first) && poll_ready(&mut second));
-    let mut third = services.service();
-    assert!(!poll_ready(&mut third), "it waits at both");
-    drop(first);
-    assert!(poll_ready(&mut third), "one is enough");
-    drop(second);
-    assert!(poll_ready(&mut services.service()), "the other is free");
+    // Whichever of the two becomes free, and whichever is asked first.
+    for (skipped, free) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let services = services(Strategy::RoundRobin);
+        services.update(["a", "b"].map(|id| Endpoint::new(id, make())));
+        let mut held = vec![services.service(), services.service()];
+        assert!(held.iter_mut().all(poll_ready));
+        for _ in 0..skipped {
+            assert!(!poll_ready(&mut services.service()));
+        }
+        let mut third = services.service();
+        assert!(!poll_ready(&mut third), "it waits at both");
+        drop(held.remove(free));
+        assert!(poll_ready(&mut third), "one is enough");
+        drop(held);
+        assert!(poll_ready(&mut services.service()), "the other is free");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use rs_balance::{
     Strategy,
+    metrics::Ended,
     pool::{
         NoConnection, PoolConfig,
         metrics::{self, Borrowed, Closed, ConnectionState},
@@ -109,7 +110,7 @@ async fn who_waits_is_served_in_order_and_not_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_past_the_deadline_of_the_call() {
-    let (pool, dock, _) = pool(config(1, Strategy::RoundRobin), 1);
+    let (pool, dock, registry) = pool(config(1, Strategy::RoundRobin), 1);
     let held = pool.get("call").await.unwrap();
     let late = Call::new("call").within(SECOND / 10, &rs_core::Clock::tokio());
     let Err(Failure::TimedOut(late)) = pool.get(late).await else {
@@ -125,6 +126,9 @@ async fn nobody_waits_past_the_deadline_of_the_call() {
         assert!(pool.get(late).await.unwrap_err().is_timed_out());
     }
     assert_eq!(dock.open(0), 0);
+    assert_eq!(metrics::FAILED.read(&registry, "test", ()), Some(0));
+    let ended = rs_balance::metrics::CALLS.read(&registry, "test", Ended::Failure);
+    assert_eq!(ended, Some(0));
     dock.behave(0, Manner::Works);
     pool.get("call").await.unwrap().finish(Outcome::Success);
     assert_eq!((pool.leased(), pool.in_flight()), (0, 0));
