@@ -120,6 +120,8 @@
 //! | [`Balancer::guarded`] | a guard for each endpoint, such as a breaker: what it refuses goes to the next one |
 //! | [`Balancer::through`] | an operation for retries and pipelines |
 //! | [`Balancer::keep`] | housekeeping in a task; not needed |
+//! | `pool::BalancedPool` | connections to balanced endpoints, kept for the next call (feature `pool`) |
+//! | `tower::BalanceService` | a tower service over balanced services (feature `tower`) |
 //! | [`Explanation`] | why this endpoint, as data |
 //! | [`LoadBalancer`] | plain functions over lists that the caller brings |
 //!
@@ -164,6 +166,8 @@
 //!
 //! | feature | gives |
 //! |---|---|
+//! | `pool` | a pool of connections for each endpoint, `pool::BalancedPool` |
+//! | `tower` | a tower service over balanced services, `tower::BalanceService` |
 //! | `serde` | configuration from files |
 mod arrange;
 mod balancer;
@@ -183,12 +187,16 @@ mod lease;
 pub mod metrics;
 mod node;
 mod outlier;
+#[cfg(feature = "pool")]
+pub mod pool;
 mod roster;
 mod select;
 mod strategy;
 mod sync;
 mod tend;
 mod through;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod tried;
 mod update;
 mod view;

@@ -10,6 +10,7 @@ use rs_patterns::{
 static CATALOGUES: &[&Catalogue] = &[
     &backends::metrics::CATALOGUE,
     &balance::metrics::CATALOGUE,
+    &balance::pool::metrics::CATALOGUE,
     &breaker::metrics::CATALOGUE,
     &cache_migrate::metrics::CATALOGUE,
     &policies::metrics::CATALOGUE,

@@ -83,6 +83,32 @@ fn every_public_type() {
     }
 }
 
+#[cfg(feature = "pool")]
+#[test]
+fn every_public_type_of_pools() {
+    use crate::pool::dock::Dock;
+
+    table! {
+        pool::BalancedPool<Dock>: "Send Sync Unpin Clone";
+        pool::Connected<Dock>: "Send Sync Unpin";
+        pool::NoConnection: "Send Sync Unpin Copy Clone";
+        pool::PoolConfig: "Send Sync Unpin Clone";
+        pool::metrics::Borrowed: "Send Sync Unpin Copy Clone";
+        pool::metrics::Closed: "Send Sync Unpin Copy Clone";
+        pool::metrics::ConnectionState: "Send Sync Unpin Copy Clone";
+    }
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn every_public_type_of_towers() {
+    table! {
+        tower::BalanceFuture<u32, std::future::Ready<()>, rs_core::ByResult>: "Send Sync Unpin";
+        tower::BalanceService<u32>: "Send Sync Unpin Clone";
+        tower::Services<u32>: "Send Sync Unpin Clone";
+    }
+}
+
 #[test]
 fn a_lease_is_small() {
     assert_eq!(size_of::<Lease<String>>(), 32);

@@ -141,3 +141,43 @@ mod written {
         assert!(wrong("tries = 3").contains("strategy"));
     }
 }
+
+#[cfg(all(feature = "pool", feature = "serde"))]
+#[test]
+fn a_pool_is_read_from_a_file() {
+    use rs_balance::pool::PoolConfig;
+    use std::time::Duration;
+
+    let read = |text: &str| toml::from_str::<PoolConfig>(text);
+    let config = read("size = 8").unwrap();
+    assert_eq!(
+        config,
+        PoolConfig::of(8),
+        "what is left out has its default"
+    );
+    let config = read(
+        r#"
+        size = 4
+        queue = 10
+        longest_wait = "200ms"
+        connect_within = "1s"
+        check_within = "100ms"
+        check_after = "5s"
+        idle = "1m"
+        lifetime = "1h"
+        tries = 2
+        [balance]
+        strategy = "random"
+        "#,
+    );
+    let expected = PoolConfig::of(4)
+        .with_queue(10, Duration::from_millis(200))
+        .with_connect_within(Duration::from_secs(1))
+        .with_check(Duration::from_secs(5), Duration::from_millis(100))
+        .with_idle(Duration::from_secs(60))
+        .with_lifetime(Duration::from_secs(3600))
+        .with_tries(2)
+        .balanced(BalancerConfig::new(Strategy::Random));
+    assert_eq!(config.unwrap(), expected);
+    assert!(read("size = 8\nsizes = 9").is_err());
+}

@@ -12,7 +12,11 @@ mod fairness;
 mod guards;
 mod model;
 mod places;
+#[cfg(feature = "pool")]
+mod pool;
 mod select;
 mod simulated;
 mod stress;
 mod support;
+#[cfg(feature = "tower")]
+mod tower;
