@@ -167,7 +167,7 @@
 //! | [`Chaos`] | the place where faults are injected |
 //! | `PolicyLayer` | any policy for tower |
 //! | `Traced` | spans for the calls of any policy, and their attempts |
-//! | `contract` | what every guard promises, as tests for one of your own |
+//! | `contract` | what every guard and every policy promises, as tests for those of your own |
 //! | [`retry_after`], [`DeadlineHeader`] | what stands in headers: how long to wait, how much time is left |
 //!
 //! Each has a name, is a handle that clones cheaply, takes another configuration while it runs
@@ -317,7 +317,7 @@
 //! | `streams` | [`IdleTimeout`] for streams and bodies |
 //! | `tower` | `PolicyLayer`: any policy as a layer; refusals as responses of the `http` crate |
 //! | `tracing` | `Traced`: a span for each call and each attempt |
-//! | `contract` | what every guard promises, as tests for guards of your own |
+//! | `contract` | what every guard and every policy promises, as tests for those of your own |
 mod adaptive;
 mod budget;
 pub mod building;

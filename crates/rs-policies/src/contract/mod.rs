@@ -1,4 +1,4 @@
-//! What every guard promises, as tests for guards of your own.
+//! What every guard and every policy promises, as tests for those of your own.
 //!
 //! A guard is two functions, and there are many ways to get them wrong that no compiler sees: a place that
 //! does not come back when a call is dropped, a queue that forgets to wake somebody, a refusal that explains
@@ -34,12 +34,25 @@
 //! What [`gives_back`], [`cancels`], [`waits`] and [`reconfigures`] promise is about guards that hold
 //! something for each call, such as a place; they want one with fewer than [`MANY`] of them. A guard that
 //! counts calls alone, as a rate limit does, is tried by [`behaves`], [`reports`] and [`goes_dark`].
+//!
+//! A policy that runs an operation, as a retry does or a pipeline, is tried by others:
+//!
+//! ```
+//! use rs_policies::{Pipeline, RetryConfig, contract};
+//!
+//! let make = || Pipeline::named("bank").retry(RetryConfig::default()).build().unwrap();
+//! contract::hands_on(make);
+//! contract::keeps_errors(make);
+//! contract::lets_go(make);
+//! ```
 
 mod calls;
 mod places;
+mod runs;
 
 pub use calls::{behaves, goes_dark, reports};
 pub use places::{cancels, gives_back, reconfigures, waits};
+pub use runs::{hands_on, keeps_errors, lets_go};
 
 use std::{
     future::Future,

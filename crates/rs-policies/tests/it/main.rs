@@ -13,6 +13,8 @@ mod coalesce;
 mod config;
 #[cfg(feature = "contract")]
 mod contract;
+#[cfg(feature = "contract")]
+mod contract_of_policies;
 mod deadline;
 mod fallback;
 mod hedge;
