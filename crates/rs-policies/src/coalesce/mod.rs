@@ -65,14 +65,14 @@ label_set! {
 /// ```
 /// use rs_core::{Call, Policy};
 /// use rs_policies::{Coalesce, CoalesceConfig};
-/// use std::{sync::atomic::{AtomicU32, Ordering::Relaxed}, time::Duration};
+/// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 ///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), rs_core::ConfigError> {
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rs_core::ConfigError> {
 /// let prices = Coalesce::<u32, String>::new("prices", CoalesceConfig::default())?;
 /// let runs = AtomicU32::new(0);
 /// let price = || prices.call(Call::new("price").with_key("sku-17"), async |_call| {
 ///     runs.fetch_add(1, Relaxed);
-///     tokio::time::sleep(Duration::from_millis(20)).await;
+///     tokio::task::yield_now().await; // it takes a while
 ///     Ok(250)
 /// });
 /// assert_eq!(tokio::join!(price(), price(), price()), (Ok(250), Ok(250), Ok(250)));

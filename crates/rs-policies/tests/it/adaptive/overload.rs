@@ -9,10 +9,6 @@ use super::{MS, fixed};
 
 /// Ten places, ten milliseconds each: a thousand calls a second, and three thousand come.
 #[tokio::test(flavor = "current_thread", start_paused = true)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "callers come by themselves, and time is tokio's"
-)]
 async fn waits_stay_short_and_work_gets_done_however_much_comes() {
     let around = Surroundings::apart().with_clock(Clock::tokio());
     let rules = fixed(10).with_queue(Waiting::at_most(1000));
@@ -25,7 +21,7 @@ async fn waits_stay_short_and_work_gets_done_however_much_comes() {
             let clock = Clock::tokio();
             for number in 0..total {
                 if number % 3 == 0 {
-                    tokio::time::sleep(MS).await;
+                    clock.sleep(MS).await;
                 }
                 let (limit, waits, clock) = (limit.clone(), Rc::clone(&waits), clock.clone());
                 tokio::task::spawn_local(async move {
@@ -39,7 +35,7 @@ async fn waits_stay_short_and_work_gets_done_however_much_comes() {
                     }
                 });
             }
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            clock.sleep(Duration::from_secs(2)).await;
         })
         .await;
     assert_eq!((limit.in_flight(), limit.waiting()), (0, 0));

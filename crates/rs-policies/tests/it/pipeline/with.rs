@@ -1,7 +1,7 @@
 //! What a pipeline has beside what is built in: a hedge, a single flight, a fallback, several limits.
 
 use super::{Broken, House, MILLI, SECOND, Spy, finish, never, twice};
-use rs_core::{Call, Failure, Guard, Outcome, Policy};
+use rs_core::{Call, Clock, Failure, Guard, Outcome, Policy};
 use rs_policies::{
     AdaptiveConfig, AdaptiveLimit, Backoff, Because, Both, BudgetConfig, Bulkhead, BulkheadConfig,
     Coalesce, CoalesceConfig, Fallback, FallbackConfig, Hedge, HedgeConfig, HedgeEnd, Jitter,
@@ -162,8 +162,7 @@ async fn calls_of_one_key_share_all_that_is_within() {
     let price = || {
         pipeline.call(Call::new("price").with_key("sku-17"), async |call| {
             runs.fetch_add(1, Relaxed);
-            #[expect(clippy::disallowed_methods, reason = "paused time")]
-            tokio::time::sleep(20 * MILLI).await;
+            Clock::tokio().sleep(20 * MILLI).await;
             if call.attempt() == 1 {
                 Err(Broken)
             } else {

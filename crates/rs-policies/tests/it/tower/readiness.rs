@@ -322,8 +322,7 @@ async fn a_hedge_waits_for_a_service_of_its_own() {
     handle.allow(2);
     let (answered, ()) = tokio::join!(layer.once().layer(mock).oneshot(7), async {
         let (_, first) = handle.next_request().await.unwrap();
-        #[expect(clippy::disallowed_methods, reason = "paused time")]
-        tokio::time::sleep(SECOND).await;
+        rs_core::Clock::tokio().sleep(SECOND).await;
         assert!(handle.poll_request().is_pending());
         first.send_response(1);
     });
