@@ -201,13 +201,15 @@ mod tried;
 mod update;
 mod view;
 
+/// How a share grows.
+pub use rs_core::Curve;
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;
 
 pub use balancer::Balancer;
 pub use config::{
-    BalancerConfig, Curve, HashTable, Hashing, Latency, Outliers, SlowOutliers, SlowStart,
-    Strategy, Subset, SuccessRate, Zones,
+    BalancerConfig, HashTable, Hashing, Latency, Outliers, SlowOutliers, SlowStart, Strategy,
+    Subset, SuccessRate, Zones,
 };
 pub use endpoint::{Change, Endpoint, Health};
 pub use error::NoEndpoint;

@@ -197,14 +197,16 @@ mod ticket;
 mod tower;
 mod window;
 
+/// How a share grows.
+pub use rs_core::Curve;
 /// What everything lives in; see its own page.
 pub use rs_metrics::Surroundings;
 
 pub use breaker::Breaker;
 pub use cause::{Cause, CauseKind};
 pub use config::{
-    Advice, BreakerConfig, Curve, OpenTime, Opening, Probing, Ramp, RegistryConfig, Span, Timing,
-    Trip, Window,
+    Advice, BreakerConfig, OpenTime, Opening, Probing, Ramp, RegistryConfig, Span, Timing, Trip,
+    Window,
 };
 pub use fleet::{Fleet, FleetConfig, FleetStatus};
 #[cfg(feature = "serde")]

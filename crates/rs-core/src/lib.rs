@@ -96,6 +96,7 @@ mod classify;
 mod clock;
 pub mod config;
 mod correlation;
+mod curve;
 mod deadline;
 mod directory;
 mod enforcement;
@@ -121,6 +122,7 @@ mod serde_impls;
 mod signal;
 mod stripe;
 mod sync;
+mod unless;
 mod value;
 
 pub use backoff::{Backoff, Delays, Jitter};
@@ -130,6 +132,7 @@ pub use classify::{ByResult, ByStatus, Classify, Contained};
 pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
 pub use correlation::{Correlation, EmptyCorrelation};
+pub use curve::Curve;
 pub use deadline::Deadline;
 pub use directory::{
     Action, ActionSpec, Condition, ControlError, Directory, Health, Inspect, Mandate, Snapshot,
@@ -151,4 +154,5 @@ pub use policy::{Policy, Shared, Stacked};
 pub use rejection::{Reason, Rejection};
 pub use signal::{FlightRecorder, Observer, Recorded, Severity, Signal, SignalKind};
 pub use stripe::Striped;
+pub use unless::unless;
 pub use value::Value;

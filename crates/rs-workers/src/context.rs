@@ -9,14 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rs_core::{Clock, Deadline, Name};
+use rs_core::{Clock, Deadline, Name, unless};
 use tokio::task::JoinHandle;
 
 use crate::{
     RunEnd, WorkerError,
     lease::Epoch,
     metrics::RunOutcome,
-    race::unless,
     run::{Blocking, Run, Stage},
     slot::{Idle, Slot},
 };

@@ -163,7 +163,6 @@ mod manager;
 pub mod metrics;
 #[cfg(all(feature = "signal", unix))]
 mod process;
-mod race;
 mod report;
 mod run;
 mod shapes;

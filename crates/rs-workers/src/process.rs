@@ -4,7 +4,9 @@ use std::{future::Future, io, pin::pin, task::Poll};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{GaveUp, ManagerError, StopReport, WhenGivenUp, WorkerManager, race::unless};
+use rs_core::unless;
+
+use crate::{GaveUp, ManagerError, StopReport, WhenGivenUp, WorkerManager};
 
 /// Why [`WorkerManager::run`] stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]

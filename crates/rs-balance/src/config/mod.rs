@@ -6,7 +6,7 @@ mod strategy;
 mod written;
 
 pub use outliers::{Outliers, SlowOutliers, SuccessRate};
-pub use slow_start::{Curve, SlowStart};
+pub use slow_start::SlowStart;
 pub use spread::{Subset, Zones};
 pub use strategy::{HashTable, Hashing, Latency, Strategy};
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use rs_core::{ConfigError, Share, config};
+use rs_core::{ConfigError, Curve, Share, config};
 
 /// How an endpoint that joins or comes back gets its share: little by little, so that caches and
 /// connections can warm up.
@@ -25,7 +25,7 @@ pub struct SlowStart {
     over: Duration,
     #[cfg_attr(feature = "serde", serde(default = "tenth"))]
     from: Share,
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default = "linear"))]
     curve: Curve,
 }
 
@@ -33,17 +33,8 @@ fn tenth() -> Share {
     Share::of(0.1).unwrap_or(Share::ALL)
 }
 
-/// The shape of a [`SlowStart`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Curve {
-    /// By the same amount in the same time.
-    #[default]
-    Linear,
-    /// By the same factor in the same time: careful at first, fast at the end.
-    Exponential,
+const fn linear() -> Curve {
+    Curve::Linear
 }
 
 impl SlowStart {
@@ -56,7 +47,7 @@ impl SlowStart {
         Self {
             over: time,
             from: tenth(),
-            curve: Curve::default(),
+            curve: linear(),
         }
     }
 
@@ -86,15 +77,8 @@ impl SlowStart {
         if time >= self.over {
             return Share::ALL;
         }
-        let (from, part) = (
-            self.from.get(),
-            time.as_secs_f64() / self.over.as_secs_f64(),
-        );
-        let share = match self.curve {
-            Curve::Linear => from + (1.0 - from) * part,
-            Curve::Exponential => from.powf(1.0 - part),
-        };
-        Share::of(share).unwrap_or(Share::ALL)
+        let part = time.as_secs_f64() / self.over.as_secs_f64();
+        self.curve.between(self.from, part)
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {

@@ -6,7 +6,7 @@ mod trip;
 
 pub use open_time::{OpenTime, Opening};
 pub use probing::Probing;
-pub use ramp::{Curve, Ramp};
+pub use ramp::Ramp;
 pub use registry::RegistryConfig;
 pub use trip::{Span, Trip, Window};
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use rs_core::{ConfigError, Share, config};
+use rs_core::{ConfigError, Curve, Share, config};
 
 /// How the calls come back after the probes have succeeded: a share that grows, so that a dependency
 /// that has just got up is not run over.
@@ -20,21 +20,8 @@ pub struct Ramp {
     over: Duration,
     #[cfg_attr(feature = "serde", serde(default = "Ramp::default_from"))]
     from: Share,
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default = "Ramp::default_curve"))]
     curve: Curve,
-}
-
-/// The shape of a [`Ramp`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Curve {
-    /// By the same amount in the same time.
-    Linear,
-    /// By the same factor in the same time: careful at first, fast at the end.
-    #[default]
-    Exponential,
 }
 
 impl Ramp {
@@ -47,7 +34,7 @@ impl Ramp {
         Self {
             over: time,
             from: Self::default_from(),
-            curve: Curve::default(),
+            curve: Self::default_curve(),
         }
     }
 
@@ -77,12 +64,8 @@ impl Ramp {
         if step >= Self::STEPS {
             return Share::ALL;
         }
-        let (from, part) = (self.from.get(), f64::from(step) / f64::from(Self::STEPS));
-        let share = match self.curve {
-            Curve::Linear => from + (1.0 - from) * part,
-            Curve::Exponential => from.powf(1.0 - part),
-        };
-        Share::of(share).unwrap_or(Share::ALL)
+        let part = f64::from(step) / f64::from(Self::STEPS);
+        self.curve.between(self.from, part)
     }
 
     /// How long after the start this step begins.
@@ -94,6 +77,10 @@ impl Ramp {
     pub(crate) fn step_after(&self, time: Duration) -> u32 {
         let reached = |step: &u32| self.begin_of(*step) <= time;
         (1..=Self::STEPS).take_while(reached).last().unwrap_or(0)
+    }
+
+    const fn default_curve() -> Curve {
+        Curve::Exponential
     }
 
     fn default_from() -> Share {

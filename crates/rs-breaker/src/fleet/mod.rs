@@ -3,7 +3,6 @@
 mod book;
 mod config;
 mod contact;
-mod race;
 mod standing;
 mod status;
 
@@ -20,11 +19,11 @@ use std::{
     time::Duration,
 };
 
-use rs_core::{Clock, ConfigError, FlightRecorder, Inspect, Mandate, Name, Value, humane};
+use rs_core::{Clock, ConfigError, FlightRecorder, Inspect, Mandate, Name, Value, humane, unless};
 use rs_metrics::{Counter, Family, Surroundings};
 use tokio::sync::Notify;
 
-use self::{book::Book, contact::Contact, race::unless, standing::Standing};
+use self::{book::Book, contact::Contact, standing::Standing};
 use crate::{
     BreakerState, Forced, Report, Storage, StorageError, View,
     metrics::{self, Exchanged},

@@ -70,6 +70,7 @@ fn every_public_type() {
         ControlError: "Send Sync Unpin Clone";
         Correlation: "Send Sync Unpin Copy Clone";
         Criticality: "Send Sync Unpin Copy Clone";
+        Curve: "Send Sync Unpin Copy Clone";
         Deadline: "Send Sync Unpin Copy Clone";
         Delays: "Send Unpin";
         Directory: "Send Sync Unpin Clone";

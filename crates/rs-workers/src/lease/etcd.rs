@@ -4,12 +4,11 @@ use http::{Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rs_core::ConfigError;
+use rs_core::{ConfigError, unless};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::{Claim, Epoch, Lease, LeaseError, LeaseFuture};
-use crate::race::unless;
 
 /// A [`Lease`] in etcd 3.4 or later, by its HTTP interface.
 ///

@@ -3,13 +3,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rs_core::Clock;
+use rs_core::{Clock, unless};
 use tokio::sync::Notify;
 
 use super::inner::Inner;
 use crate::{
     WhenGivenUp, WhenStuck, event,
-    race::unless,
     tree::{Phase, Tree},
 };
 

@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rs_core::{Mandate, Name};
+use rs_core::{Mandate, Name, unless};
 
 use super::{WorkerManager, inner::State};
 use crate::{
     ManagerError, WorkerConfig, event,
-    race::unless,
     run::Executor,
     slot::Slot,
     tree::{GroupPhase, Id, Phase, Tree, Why},

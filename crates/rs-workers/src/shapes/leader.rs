@@ -11,14 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rs_core::{Clock, ConfigError, Deadline, Name, Share, config};
+use rs_core::{Clock, ConfigError, Deadline, Name, Share, config, unless};
 
 use crate::{
     Worker, WorkerConfig, WorkerContext, WorkerFuture, WorkerResult,
     context::Term,
     event,
     lease::{Claim, Epoch, Lease, LeaseError},
-    race::unless,
 };
 
 /// How a worker leads.

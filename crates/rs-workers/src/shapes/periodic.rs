@@ -5,12 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rs_core::{ConfigError, Deadline, Name, config, humane};
+use rs_core::{ConfigError, Deadline, Name, config, humane, unless};
 
 use super::{Places, timetable::Timetable};
 use crate::{
     IntoWorkerResult, Woken, Worker, WorkerContext, WorkerError, WorkerFuture, WorkerResult, event,
-    race::unless,
 };
 
 /// What becomes of turns whose time came while another turn, or a pause, went on.

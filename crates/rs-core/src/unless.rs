@@ -5,7 +5,22 @@ use std::{
 };
 
 /// What the future gives, unless `end` comes first; the future is asked first.
-pub(crate) async fn unless<T>(
+///
+/// ```
+/// use rs_core::{Clock, unless};
+/// use std::{future::pending, time::Duration};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// let clock = Clock::tokio();
+/// let soon = || clock.sleep(Duration::from_secs(1));
+/// assert_eq!(unless(soon(), async { 17 }).await, Some(17));
+/// assert_eq!(unless(soon(), pending::<u32>()).await, None);
+/// # }
+/// ```
+///
+/// # Cancel safety
+/// Dropping it drops both; so does its end.
+pub async fn unless<T>(
     end: impl Future<Output = ()>,
     future: impl Future<Output = T>,
 ) -> Option<T> {
