@@ -3,7 +3,10 @@ use std::{borrow::Cow, time::Duration};
 use rs_core::{ConfigError, Share, config};
 use rs_metrics::pattern::Checked;
 
-use crate::state::{ALL, hundredths};
+use crate::{
+    PilotConfig,
+    state::{ALL, hundredths},
+};
 
 /// How a migration goes.
 ///
@@ -39,6 +42,7 @@ pub struct MigrationConfig {
     unaged: Option<Duration>,
     shadow: Share,
     doubts: usize,
+    pilot: PilotConfig,
 }
 
 impl Default for MigrationConfig {
@@ -54,6 +58,7 @@ impl Default for MigrationConfig {
             unaged: None,
             shadow: share(0.01),
             doubts: 4096,
+            pilot: PilotConfig::default(),
         }
     }
 }
@@ -120,6 +125,13 @@ impl MigrationConfig {
         self
     }
 
+    /// What it does by itself while it [runs](crate::CacheMigration::run).
+    #[must_use]
+    pub fn with_pilot(mut self, pilot: PilotConfig) -> Self {
+        self.pilot = pilot;
+        self
+    }
+
     /// Whether it makes sense.
     ///
     /// # Errors
@@ -141,7 +153,8 @@ impl MigrationConfig {
             config::time_in_range("unaged", time, day)?;
         }
         config::in_range("doubts", self.doubts, 1..=1_000_000)?;
-        Ok(())
+        let pilot = self.pilot.check();
+        pilot.map_err(|error| error.in_field("pilot"))
     }
 
     /// The steps of the live stage.
@@ -181,6 +194,12 @@ impl MigrationConfig {
 
     pub(crate) const fn shadow(&self) -> Share {
         self.shadow
+    }
+
+    /// What it does by itself.
+    #[must_use]
+    pub const fn pilot(&self) -> &PilotConfig {
+        &self.pilot
     }
 
     pub(crate) const fn doubts(&self) -> usize {
