@@ -202,7 +202,7 @@ mod tests {
             Some("3.10.8"),
         );
         check(
-            "/home/me/.cache/rs-patterns/apiextensions-apiserver-0.36.4-1/bin/apiextensions-apiserver",
+            "/caches/rs-patterns/apiextensions-apiserver-0.36.4-1/bin/apiextensions-apiserver",
             Some("0.36.4"),
         );
         check(
