@@ -1,13 +1,15 @@
 use std::{fmt, sync::Arc as Std};
 
-use rs_core::{Call, Classify, ConfigError, Failure, Guard, Mandate, Name, Rejection, Value};
+use rs_core::{
+    Call, Classify, Clock, ConfigError, Failure, Guard, Mandate, Name, Rejection, Value,
+};
 use rs_metrics::{
     Surroundings,
     pattern::{Home, Rules},
 };
 
 use crate::{
-    BalancerConfig, Change, Endpoint, Explanation, Health, Lease, Through, control,
+    BalancerConfig, Change, Endpoint, EndpointHealth, Explanation, Lease, Through, control,
     inner::{Inner, MakeGuard, Wish},
     keeper,
 };
@@ -118,6 +120,10 @@ where
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.home.name
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        self.0.home.around.clock()
     }
 
     /// An endpoint for this call, if there is one.
@@ -262,12 +268,15 @@ where
         clippy::must_use_candidate,
         reason = "an endpoint may go while it is checked"
     )]
-    pub fn check(&self, id: &str, health: Health) -> bool {
+    pub fn check(&self, id: &str, health: EndpointHealth) -> bool {
         self.0.checked([(id, health)]) > 0
     }
 
     /// Checks say this about endpoints, all at once. How many of them there are.
-    pub fn check_all<'a>(&self, checked: impl IntoIterator<Item = (&'a str, Health)>) -> usize {
+    pub fn check_all<'a>(
+        &self,
+        checked: impl IntoIterator<Item = (&'a str, EndpointHealth)>,
+    ) -> usize {
         self.0.checked(checked)
     }
 
