@@ -122,7 +122,7 @@
 //! - etcd and DNS.
 //! - Kubernetes: programs that make credentials (`exec`), one watch for many services, another configuration
 //!   while it runs or from a file.
-//! - TLS to Consul; for Redis through features of the `redis` crate, which is not tested here.
+//! - TLS to Redis comes through features of the `redis` crate, which is not tested here.
 //! - Another configuration for [`Cached`] and [`Merge`] while they run.
 
 mod backend;
@@ -162,8 +162,6 @@ mod part;
 mod redis;
 #[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
 mod remote;
-#[cfg(feature = "consul")]
-mod secret;
 mod set;
 mod several;
 mod static_list;

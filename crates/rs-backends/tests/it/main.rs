@@ -32,6 +32,8 @@ mod redis_lies;
 mod rubbish;
 #[cfg(all(feature = "consul", feature = "redis"))]
 mod steady;
+#[cfg(all(feature = "consul", feature = "tls"))]
+mod tls;
 mod wrappers;
 
 use std::time::Duration;
