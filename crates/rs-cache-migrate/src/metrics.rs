@@ -45,6 +45,13 @@ pub static FALLBACKS: Metric<Counter, (), 1> = Metric::counter(
 )
 .by(["migration"]);
 
+/// Reads that new could not answer while too many fell back.
+pub static FALLBACKS_REFUSED: Metric<Counter, (), 1> = Metric::counter(
+    "migration_fallbacks_refused_total",
+    "Reads that the new cache could not answer, and legacy was not asked: too many fell back.",
+)
+.by(["migration"]);
+
 /// Entries that came over as they were read.
 pub static PROMOTIONS: Metric<Counter, (), 1> = Metric::counter(
     "migration_promotions_total",
@@ -101,6 +108,7 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &NEW_HITS,
         &MISSES,
         &FALLBACKS,
+        &FALLBACKS_REFUSED,
         &PROMOTIONS,
         &ERRORS,
         &SHADOW_READS,
@@ -118,6 +126,7 @@ pub(crate) struct Counters {
     pub(crate) new_hits: Family<Counter, ()>,
     pub(crate) misses: Family<Counter, ()>,
     pub(crate) fallbacks: Family<Counter, ()>,
+    pub(crate) fallbacks_refused: Family<Counter, ()>,
     pub(crate) promotions: Family<Counter, ()>,
     pub(crate) errors: Family<Counter, (Side, CacheOperation)>,
     pub(crate) shadow_reads: Family<Counter, Comparison>,
@@ -132,6 +141,7 @@ impl Counters {
             new_hits: NEW_HITS.bind_in(registry, name),
             misses: MISSES.bind_in(registry, name),
             fallbacks: FALLBACKS.bind_in(registry, name),
+            fallbacks_refused: FALLBACKS_REFUSED.bind_in(registry, name),
             promotions: PROMOTIONS.bind_in(registry, name),
             errors: ERRORS.bind_in(registry, name),
             shadow_reads: SHADOW_READS.bind_in(registry, name),

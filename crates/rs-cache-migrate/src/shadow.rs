@@ -96,8 +96,8 @@ where
         if doubtful(Side::Legacy) || doubtful(Side::New) {
             return Comparison::Unknown;
         }
-        let legacy = self.legacy.get(key).await;
-        let new = self.new.get(key).await;
+        let legacy = self.on(Side::Legacy, self.legacy.get(key)).await;
+        let new = self.on(Side::New, self.new.get(key)).await;
         let new = new.map(|found| self.of_this_try(self.word(), found));
         match (legacy, new) {
             (Ok(legacy), Ok(new)) => self.difference(legacy, new),

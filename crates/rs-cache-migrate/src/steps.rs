@@ -9,7 +9,7 @@ use crate::{
     inner::Inner,
     ledger::{Decision, Ledger},
     metrics::CacheOperation,
-    state::{Word, hundredths},
+    state::{ALL, Word, hundredths},
     sync::Ordering,
 };
 
@@ -75,10 +75,32 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         if !left.is_zero() && !is_first {
             return Err(StepRefused::TooSoon(left));
         }
+        // Before anybody can act by it.
+        self.stepped.store(self.elapsed(), Ordering::Release);
         if !self.exchange(word, next) {
             return Err(StepRefused::Overtaken);
         }
         self.note(&event::STEPPED, word, next, because);
+        Ok(next.state())
+    }
+
+    pub(crate) fn join(
+        &self,
+        (stage, share, epoch): (Stage, Share, u32),
+        because: Because,
+    ) -> Result<MigrationState, StepRefused> {
+        let share = match stage {
+            Stage::Live => hundredths(share).ok_or(StepRefused::NotAShare)?,
+            Stage::RampDown | Stage::Complete => ALL,
+            _ => 0,
+        };
+        let first = Word::start(self.rules.get().epoch());
+        let next = Word::standing(stage, share, epoch);
+        self.stepped.store(self.elapsed(), Ordering::Release);
+        if !self.exchange(first, next) {
+            return Err(StepRefused::Overtaken);
+        }
+        self.note(&event::STEPPED, first, next, because);
         Ok(next.state())
     }
 
@@ -92,6 +114,7 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         loop {
             let word = self.word();
             let next = word.rolled_back()?;
+            self.stepped.store(self.elapsed(), Ordering::Release);
             if self.exchange(word, next) {
                 self.counters.rollbacks.increment();
                 self.note(&event::ROLLED_BACK, word, next, Because { by, why });

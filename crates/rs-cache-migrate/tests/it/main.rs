@@ -12,6 +12,8 @@ mod failures;
 mod gates;
 mod model;
 mod race;
+#[cfg(feature = "redis")]
+mod redis_cache;
 mod shadow;
 mod steps;
 mod support;
