@@ -119,6 +119,7 @@
 //! | `dashmap::DashMap<K, Stored<V>>` | in the entry | yes | yes | yes | yes | yes | no |
 //! | `RedisCache`: a server, with a codec | yes | yes | yes | yes | yes | yes | no |
 //! | `RedisCache::bare`: values as others wrote them | yes | yes | no | no | yes | yes | no |
+//! | [`TwoLevel`]: one of these before another | both | near: how long it is near | both | both | far | far | far |
 //! | your own | [`Capabilities`] say so | | | | | | |
 //!
 //! | what the legacy shape says | what the modular shape says | what callers say |
@@ -211,7 +212,7 @@
 //!   run, and no `hold` among the controls; the report does not say how much time is left.
 //! - **Flags** from environment, file or Redis, and replicas that hear of a step: call [`CacheMigration::advance`]
 //!   in each of them.
-//! - **Two levels** (memory before Redis).
+//! - **Two levels for several processes**: nobody tells the memory of one what another changed.
 //! - **Cheap changes.** A change of both costs about twice what the two caches cost, a change in `complete` two
 //!   thirds more than the bare cache.
 //! - **A bench** beside the peers: the figures above are from one thread and one program that is not kept.
@@ -259,7 +260,7 @@ pub use backfill::{Backfill, BackfillConfig, BackfillError, BackfillProgress};
 pub use caches::AsJson;
 #[cfg(feature = "redis")]
 pub use caches::{AsBytes, Codec, RedisCache};
-pub use caches::{DetailedMetrics, Stored, TtlCache};
+pub use caches::{DetailedMetrics, Stored, TtlCache, TwoLevel};
 #[cfg(feature = "moka")]
 pub use caches::{ModularCache, ModularCacheConfig};
 pub use config::MigrationConfig;

@@ -62,7 +62,7 @@ pub struct Entry<V> {
     pub remaining: Option<Duration>,
     /// In which try of the migration it was written; see [`MigrationState::epoch`](crate::MigrationState).
     pub epoch: u32,
-    /// It comes from a nearer level, and says nothing of the cache behind: a cache of two levels says so.
+    /// It comes from a nearer level, and says nothing of the cache behind: see [`TwoLevel`](crate::TwoLevel).
     pub near: bool,
 }
 

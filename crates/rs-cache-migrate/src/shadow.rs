@@ -126,6 +126,8 @@ where
             _ => false,
         };
         let reads = self.legacy.capabilities().reads_ttl && self.new.capabilities().reads_ttl;
+        // What is near says how long it is near.
+        let reads = reads && !legacy.near && !new.near;
         let apart = match (legacy.remaining, new.remaining) {
             (Some(legacy), Some(new)) => legacy.abs_diff(new).as_secs() >= 1,
             (None, None) => false,

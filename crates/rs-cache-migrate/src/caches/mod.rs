@@ -13,6 +13,7 @@ mod quick;
 mod redis;
 mod stored;
 mod ttl;
+mod two_level;
 
 #[cfg(feature = "moka")]
 pub use modular::{ModularCache, ModularCacheConfig};
@@ -22,3 +23,4 @@ pub use redis::AsJson;
 pub use redis::{AsBytes, Codec, RedisCache};
 pub use stored::Stored;
 pub use ttl::{DetailedMetrics, TtlCache};
+pub use two_level::TwoLevel;

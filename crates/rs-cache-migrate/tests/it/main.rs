@@ -11,9 +11,12 @@ mod control;
 mod failures;
 mod gates;
 mod model;
+#[cfg(feature = "redis")]
+mod processes;
 mod race;
 #[cfg(feature = "redis")]
 mod redis_cache;
 mod shadow;
 mod steps;
 mod support;
+mod two_level;

@@ -176,21 +176,23 @@ impl<C: Send + Sync + 'static> RedisCache<C> {
     {
         let link = &self.0.link;
         let limit = self.0.limit;
+        let mut used = None;
         let asked = async {
             let open = link.get(limit).await?;
-            let answer = what(open.clone()).await;
-            if let Err(error) = &answer
-                && (error.is_connection_dropped() || error.is_io_error() && !error.is_timeout())
-            {
-                link.lose(&open);
-            }
-            answer
+            used = Some(open.clone());
+            what(open).await
         };
-        match unless(link.clock().sleep(limit), asked).await {
+        let answer = match unless(link.clock().sleep(limit), asked).await {
             Some(Err(error)) if error.is_timeout() => Err(CacheError::TookTooLong(limit)),
-            Some(answer) => answer.map_err(failed),
+            Some(Err(error)) if error.is_io_error() => Err(failed(error)),
+            Some(answer) => return answer.map_err(failed),
             None => Err(CacheError::TookTooLong(limit)),
+        };
+        // Nobody knows whether anything will come through it again.
+        if let Some(open) = used {
+            link.lose(&open);
         }
+        answer
     }
 
     /// Changes a key now or never; whether it did.
