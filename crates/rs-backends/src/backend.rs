@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use rs_core::Name;
@@ -69,3 +69,45 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// The backend is closed; the registry has been told of some.
     async fn close(&self) -> Result<(), BackendError>;
 }
+
+/// A backend behind a pointer is one too: wrappers take `Arc<dyn Backend>`.
+macro_rules! backend_by_pointer {
+    ($($pointer:ty),*) => {$(
+        #[async_trait]
+        impl<B: Backend + ?Sized> Backend for $pointer {
+            fn kind(&self) -> &'static str {
+                (**self).kind()
+            }
+
+            fn name(&self) -> Name {
+                (**self).name()
+            }
+
+            async fn register(&self, instance: ServiceInstance) -> Result<(), BackendError> {
+                (**self).register(instance).await
+            }
+
+            async fn deregister(&self, service: &str, id: &str) -> Result<(), BackendError> {
+                (**self).deregister(service, id).await
+            }
+
+            async fn discover(&self, service: &str) -> Result<InstanceSet, BackendError> {
+                (**self).discover(service).await
+            }
+
+            fn watch(&self, service: &str) -> Result<Watch, BackendError> {
+                (**self).watch(service)
+            }
+
+            async fn health_check(&self) -> BackendHealth {
+                (**self).health_check().await
+            }
+
+            async fn close(&self) -> Result<(), BackendError> {
+                (**self).close().await
+            }
+        }
+    )*};
+}
+
+backend_by_pointer!(Arc<B>, Box<B>);

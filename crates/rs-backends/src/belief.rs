@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{BackendError, InstanceSet, ServiceInstance, Standing, set::sort};
+use crate::{
+    BackendError, InstanceSet, ServiceInstance, Standing,
+    set::{reuse, sort},
+};
 
 type Instances = Arc<[Arc<ServiceInstance>]>;
 
@@ -61,17 +64,7 @@ impl Belief {
             known.confirm(now, &mut self.news);
             return twice;
         }
-        // Those that stay, stay the same allocation: whoever keeps state beside them can tell.
-        for new in &mut heard {
-            let place = known
-                .instances
-                .binary_search_by(|old| old.id().cmp(new.id()));
-            if let Some(old) = place.ok().and_then(|place| known.instances.get(place))
-                && old == new
-            {
-                *new = Arc::clone(old);
-            }
-        }
+        reuse(&known.instances, &mut heard);
         self.believe(now, heard.into());
         twice
     }

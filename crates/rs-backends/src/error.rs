@@ -1,11 +1,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use rs_core::ConfigError;
+use rs_core::{ConfigError, Fault, Outcome, Rejection};
 
 /// Why a backend did not do what it was asked.
 ///
 /// An error says nothing about the instances: a registry that cannot be reached is not an empty one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum BackendError {
     /// What was given is wrong: a name, a port, a limit.
@@ -20,6 +20,8 @@ pub enum BackendError {
     Refused(Arc<str>),
     /// The answer cannot be understood.
     Malformed(Arc<str>),
+    /// A policy around the backend did not let it through.
+    Rejected(Rejection),
     /// There is more than this of something.
     TooMany {
         /// Of what.
@@ -36,7 +38,6 @@ impl BackendError {
         Self::Unreachable(bounded(why))
     }
 
-    #[cfg(any(feature = "consul", feature = "redis"))]
     pub(crate) fn refused(why: impl fmt::Display) -> Self {
         Self::Refused(bounded(why))
     }
@@ -50,8 +51,22 @@ impl BackendError {
     pub const fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::TimedOut(_) | Self::Refused(_) | Self::Malformed(_)
+            Self::Unreachable(_)
+                | Self::TimedOut(_)
+                | Self::Refused(_)
+                | Self::Malformed(_)
+                | Self::Rejected(_)
         )
+    }
+
+    /// What it says of the registry, for whoever guards it: what the caller did wrong says nothing.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::TimedOut(_) => Fault::timed_out().into(),
+            Self::Unreachable(_) | Self::Refused(_) | Self::Malformed(_) => Outcome::TRANSIENT,
+            _ => Outcome::Ignored,
+        }
     }
 }
 
@@ -80,6 +95,7 @@ impl fmt::Display for BackendError {
             Self::TimedOut(after) => write!(f, "the registry did not answer in {after:?}"),
             Self::Refused(why) => write!(f, "the registry refused: {why}"),
             Self::Malformed(why) => write!(f, "the answer cannot be understood: {why}"),
+            Self::Rejected(rejection) => write!(f, "{rejection}"),
             Self::TooMany { what, limit } => write!(f, "more than {limit} {what}"),
             Self::Closed => f.write_str("the backend is closed"),
         }

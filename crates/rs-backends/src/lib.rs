@@ -39,7 +39,17 @@
 //! | `Consul` | `consul` | yes | blocking queries | is critical when its time is over, and leaves after a minute more |
 //! | `Redis` | `redis` | yes | a stream, and looking every 5 s | leaves when its time is over |
 //!
-//! [`Filter`] shows only some of the instances of any backend: those of a zone, a version, with a tag.
+//! # Wrappers
+//!
+//! Around any backend, also around `Arc<dyn Backend>` and each other:
+//!
+//! | type | what it adds |
+//! |---|---|
+//! | [`Filter`] | shows only some of the instances: those of a zone, a version, with a tag |
+//! | [`Cached`] | keeps what is known in a file, for a start while the registry is away |
+//! | [`Failover`] | a second registry for when the first is away |
+//! | [`Merge`] | several registries as one |
+//! | [`Guarded`] | a policy around the operations: a breaker, a retry, a pipeline |
 //!
 //! # What is believed
 //!
@@ -79,8 +89,11 @@
 //! | `service_discovery_backend_updates_total` | sets that watchers were told of |
 //! | `service_discovery_backend_lost_total` | failed attempts of watchers |
 //! | `service_discovery_backend_skipped_instances_total` | instances left out of answers |
+//! | `service_discovery_backend_failovers_total` | times a watcher changed sides, by `believed` |
+//! | `service_discovery_backend_snapshots_total` | what happened to the file of [`Cached`], by `result` |
 //!
-//! Signals: `backend/forgotten`, `backend/emptied`. With the feature `tracing` each operation is a span
+//! Signals: `backend/forgotten`, `backend/emptied`, `backend/failed_over`, `backend/failed_back`,
+//! `backend/snapshot_refused`, `backend/snapshot_failed`. With the feature `tracing` each operation is a span
 //! `sdm.backend.<kind>.<operation>`.
 //!
 //! # Cancel safety
@@ -91,27 +104,31 @@
 //! # Not yet
 //!
 //! - etcd, Kubernetes and DNS.
-//! - Wrappers: last known good in a file for cold starts, failover, merge, policies around a backend.
 //! - TLS to Consul; for Redis through features of the `redis` crate, which is not tested here.
 //! - A fuzz target: the decoders are tested with rubbish by `proptest` alone.
 //! - Reconfiguration while it runs, and configuration from files.
 
 mod backend;
 mod belief;
+mod cached;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "consul")]
 mod consul;
 mod error;
+mod failover;
 mod file;
 mod filter;
+mod guarded;
 mod health;
 mod instance;
 #[cfg(any(feature = "consul", feature = "redis"))]
 mod keeper;
 mod listing;
 mod memory;
+mod merge;
 pub mod metrics;
+mod part;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "consul", feature = "redis"))]
@@ -119,22 +136,29 @@ mod remote;
 #[cfg(feature = "consul")]
 mod secret;
 mod set;
+mod several;
 mod static_list;
 mod station;
+mod timer;
 mod watch;
 
 pub use async_trait::async_trait;
 pub use backend::Backend;
+pub use cached::{Cached, CachedConfig};
 #[cfg(feature = "consul")]
 pub use consul::{Consul, ConsulConfig};
 pub use error::BackendError;
+pub use failover::{Failover, FailoverConfig};
 pub use file::{File, FileConfig};
 pub use filter::Filter;
+pub use guarded::{BackendPolicy, Guarded};
 pub use health::BackendHealth;
 pub use instance::{InstanceHealth, ServiceInstance, ServiceInstanceBuilder};
 pub use memory::Memory;
+pub use merge::Merge;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisConfig};
 pub use set::{InstanceSet, Standing};
+pub use several::RegisterWith;
 pub use static_list::StaticList;
 pub use watch::Watch;

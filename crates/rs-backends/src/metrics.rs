@@ -39,6 +39,30 @@ label_set! {
     }
 }
 
+label_set! {
+    /// Which registry of a failover is believed.
+    pub enum Believed: "believed" {
+        /// The first.
+        Primary = "primary",
+        /// The other.
+        Secondary = "secondary",
+    }
+}
+
+label_set! {
+    /// What happened to a snapshot on disk.
+    pub enum Stored: "result" {
+        /// It was written.
+        Written = "written",
+        /// It could not be written.
+        Failed = "failed",
+        /// It was read.
+        Read = "read",
+        /// It is not whole, or not one: it was ignored.
+        Refused = "refused",
+    }
+}
+
 /// What registries were asked for.
 pub static OPERATIONS: Metric<Counter, (Operation, Answered), 1> = Metric::counter(
     "service_discovery_backend_operations_total",
@@ -91,6 +115,20 @@ pub static SKIPPED: Metric<Counter, (), 1> = Metric::counter(
 )
 .by(["backend"]);
 
+/// Times a watcher has changed sides.
+pub static FAILOVERS: Metric<Counter, Believed, 1> = Metric::counter(
+    "service_discovery_backend_failovers_total",
+    "Times a watcher has changed to the secondary registry, or back to the primary.",
+)
+.by(["backend"]);
+
+/// What happened to snapshots on disk.
+pub static SNAPSHOTS: Metric<Counter, Stored, 1> = Metric::counter(
+    "service_discovery_backend_snapshots_total",
+    "Snapshots of what is known that were written to disk or read from it, and those that could not be.",
+)
+.by(["backend"]);
+
 /// What this crate exports.
 pub static CATALOGUE: Catalogue = Catalogue::new(
     "service registries",
@@ -102,5 +140,7 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &UPDATES,
         &LOST,
         &SKIPPED,
+        &FAILOVERS,
+        &SNAPSHOTS,
     ],
 );

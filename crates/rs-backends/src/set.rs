@@ -1,4 +1,5 @@
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ pub struct InstanceSet {
 }
 
 /// How well a set is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Standing {
     /// The registry says so.
@@ -69,6 +70,12 @@ impl InstanceSet {
     #[must_use]
     pub fn instances(&self) -> &Arc<[Arc<ServiceInstance>]> {
         &self.instances
+    }
+
+    /// The same set, known otherwise: for backends of your own that keep what they knew last.
+    #[must_use]
+    pub fn standing_as(self, standing: Standing) -> Self {
+        Self { standing, ..self }
     }
 
     /// Those that may be called.
@@ -130,6 +137,64 @@ impl InstanceSet {
         Self {
             instances: kept.cloned().collect(),
             ..self.clone()
+        }
+    }
+}
+
+impl InstanceSet {
+    /// The same set; what is also in the other one is the same allocation as there.
+    pub(crate) fn like(self, other: &Self) -> Self {
+        let instances = if self.instances == other.instances {
+            Arc::clone(&other.instances)
+        } else {
+            let mut instances = self.instances.to_vec();
+            reuse(&other.instances, &mut instances);
+            instances.into()
+        };
+        Self { instances, ..self }
+    }
+}
+
+/// What a watch showed last.
+#[derive(Debug, Default)]
+pub(crate) struct Shown(Option<InstanceSet>);
+
+impl Shown {
+    /// This, if it is new: other instances, or known otherwise. Another reason for the same is not new.
+    pub(crate) fn news(&mut self, set: InstanceSet) -> Option<InstanceSet> {
+        let set = match &self.0 {
+            Some(shown) => set.like(shown),
+            None => set,
+        };
+        let is_new = self.0.as_ref().is_none_or(|shown| {
+            shown.instances != set.instances
+                || mem::discriminant(&shown.standing) != mem::discriminant(&set.standing)
+        });
+        self.0 = Some(set.clone());
+        is_new.then_some(set)
+    }
+
+    pub(crate) const fn last(&self) -> Option<&InstanceSet> {
+        self.0.as_ref()
+    }
+
+    /// This, as far as it was shown the same allocations.
+    pub(crate) fn alike(&self, set: InstanceSet) -> InstanceSet {
+        match &self.0 {
+            Some(shown) => set.like(shown),
+            None => set,
+        }
+    }
+}
+
+/// Those that stay, stay the same allocation: whoever keeps state beside them can tell. Both are sorted.
+pub(crate) fn reuse(known: &[Arc<ServiceInstance>], heard: &mut [Arc<ServiceInstance>]) {
+    for new in heard {
+        let place = known.binary_search_by(|old| old.id().cmp(new.id()));
+        if let Some(old) = place.ok().and_then(|place| known.get(place))
+            && old == new
+        {
+            *new = Arc::clone(old);
         }
     }
 }

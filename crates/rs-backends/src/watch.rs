@@ -3,7 +3,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     BackendError, InstanceSet, ServiceInstance, Standing,
     belief::Belief,
     filter::Keep,
+    set::Shown,
     station::{Open, Station},
 };
 
@@ -33,16 +34,32 @@ use crate::{
 /// # Cancel safety
 /// A set that was not handed out is handed out next time.
 pub struct Watch {
-    work: Pin<Box<dyn Future<Output = ()> + Send>>,
-    view: Arc<View>,
+    behind: Box<dyn Watching>,
     ended: bool,
     only: Option<Only>,
+}
+
+/// What is behind a watch: a registry, or other watches.
+pub(crate) trait Watching: Send {
+    /// A set that is new, or nothing when there will be no more.
+    fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<Option<InstanceSet>>;
+
+    fn latest(&self) -> Option<InstanceSet>;
+
+    fn trouble(&self) -> Option<BackendError>;
 }
 
 /// What a filtered watch shows, and what it showed last.
 struct Only {
     keep: Keep,
-    shown: Option<InstanceSet>,
+    shown: Shown,
+}
+
+/// A registry that is listened to.
+struct Listening {
+    work: Pin<Box<dyn Future<Output = ()> + Send>>,
+    view: Arc<View>,
+    ended: bool,
 }
 
 /// What the work leaves for whoever holds the watch.
@@ -99,9 +116,47 @@ impl Watch {
             view: Arc::clone(&view),
             belief,
         };
-        Self {
+        Self::by(Listening {
             work: Box::pin(work.go_on(open, rules.reconnect, source)),
             view,
+            ended: false,
+        })
+    }
+
+    /// A watch that hands out these sets, for backends of your own that are told of changes. One that is
+    /// no news, because the instances and the kind of standing are those of the one before, is left out;
+    /// it counts as a confirmation. The stream ends when the backend is closed, and never before.
+    ///
+    /// ```
+    /// use rs_backends::{InstanceSet, ServiceInstance, Watch};
+    /// # struct Two(Vec<InstanceSet>);
+    /// # impl futures_core::Stream for Two {
+    /// #     type Item = InstanceSet;
+    /// #     fn poll_next(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<InstanceSet>> {
+    /// #         std::task::Poll::Ready(self.0.pop())
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = rs_core::Clock::default().now();
+    /// let only = ServiceInstance::builder("payments", "10.0.0.7", 8443).build()?;
+    /// let set = InstanceSet::new("payments", [only], now);
+    /// # let stream = Two(vec![set.clone(), set]); // the same twice
+    /// let mut watch = Watch::from_sets(stream);
+    /// assert_eq!(watch.changed().await.expect("the first set").len(), 1);
+    /// assert!(watch.changed().await.is_none());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn from_sets(sets: impl Stream<Item = InstanceSet> + Send + 'static) -> Self {
+        Self::by(Sets {
+            sets: Box::pin(sets),
+            shown: Shown::default(),
+        })
+    }
+
+    pub(crate) fn by(behind: impl Watching + 'static) -> Self {
+        Self {
+            behind: Box::new(behind),
             ended: false,
             only: None,
         }
@@ -115,7 +170,8 @@ impl Watch {
                 Arc::new(move |instance: &ServiceInstance| before(instance) && keep(instance))
             }
         };
-        self.only = Some(Only { keep, shown: None });
+        let shown = Shown::default();
+        self.only = Some(Only { keep, shown });
         self
     }
 
@@ -131,7 +187,7 @@ impl Watch {
     /// that was handed out. Confirmations are only heard while the watch is polled.
     #[must_use]
     pub fn latest(&self) -> Option<InstanceSet> {
-        let last = self.view.lock().last.clone()?;
+        let last = self.behind.latest()?;
         Some(match &self.only {
             None => last,
             Some(only) => last.only(|instance| (only.keep)(instance)),
@@ -141,13 +197,13 @@ impl Watch {
     /// How long ago the registry said so.
     #[must_use]
     pub fn age(&self, now: Instant) -> Option<Duration> {
-        self.view.lock().last.as_ref().map(|set| set.age(now))
+        self.behind.latest().map(|set| set.age(now))
     }
 
     /// Why the registry cannot be asked at the moment.
     #[must_use]
     pub fn trouble(&self) -> Option<BackendError> {
-        self.view.lock().trouble.clone()
+        self.behind.trouble()
     }
 }
 
@@ -155,11 +211,7 @@ impl Only {
     /// What is to be seen of this, if that is new.
     fn show(&mut self, set: &InstanceSet) -> Option<InstanceSet> {
         let set = set.only(|instance| (self.keep)(instance));
-        let is_new = self.shown.as_ref().is_none_or(|shown| {
-            shown.instances() != set.instances() || shown.standing() != set.standing()
-        });
-        self.shown = Some(set.clone());
-        is_new.then_some(set)
+        self.shown.news(set)
     }
 }
 
@@ -168,30 +220,80 @@ impl Stream for Watch {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<InstanceSet>> {
         let this = self.get_mut();
-        if !this.ended {
-            this.ended = this.work.as_mut().poll(context).is_ready();
+        while !this.ended {
+            let Some(set) = ready!(this.behind.poll_news(context)) else {
+                this.ended = true;
+                break;
+            };
+            let shown = match &mut this.only {
+                None => Some(set),
+                Some(only) => only.show(&set),
+            };
+            if shown.is_some() {
+                return Poll::Ready(shown);
+            }
         }
-        let news = this.view.lock().news.take();
-        let news = match &mut this.only {
-            None => news,
-            Some(only) => news.and_then(|set| only.show(&set)),
-        };
-        match (news, this.ended) {
-            (Some(set), _) => Poll::Ready(Some(set)),
-            (None, true) => Poll::Ready(None),
-            (None, false) => Poll::Pending,
-        }
+        Poll::Ready(None)
     }
 }
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seen = self.view.lock();
         f.debug_struct("Watch")
-            .field("latest", &seen.last)
-            .field("trouble", &seen.trouble)
+            .field("latest", &self.latest())
+            .field("trouble", &self.trouble())
             .field("ended", &self.ended)
             .finish()
+    }
+}
+
+impl Watching for Listening {
+    fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<Option<InstanceSet>> {
+        if !self.ended {
+            self.ended = self.work.as_mut().poll(context).is_ready();
+        }
+        match (self.view.lock().news.take(), self.ended) {
+            (Some(set), _) => Poll::Ready(Some(set)),
+            (None, true) => Poll::Ready(None),
+            (None, false) => Poll::Pending,
+        }
+    }
+
+    fn latest(&self) -> Option<InstanceSet> {
+        self.view.lock().last.clone()
+    }
+
+    fn trouble(&self) -> Option<BackendError> {
+        self.view.lock().trouble.clone()
+    }
+}
+
+/// Sets that somebody else makes.
+struct Sets {
+    sets: Pin<Box<dyn Stream<Item = InstanceSet> + Send>>,
+    shown: Shown,
+}
+
+impl Watching for Sets {
+    fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<Option<InstanceSet>> {
+        while let Some(set) = ready!(self.sets.as_mut().poll_next(context)) {
+            let news = self.shown.news(set);
+            if news.is_some() {
+                return Poll::Ready(news);
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn latest(&self) -> Option<InstanceSet> {
+        self.shown.last().cloned()
+    }
+
+    fn trouble(&self) -> Option<BackendError> {
+        match self.shown.last()?.standing() {
+            Standing::Kept(why) => Some(why.clone()),
+            _ => None,
+        }
     }
 }
 

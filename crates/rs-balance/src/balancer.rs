@@ -7,7 +7,7 @@ use rs_metrics::{
 };
 
 use crate::{
-    BalancerConfig, Change, Endpoint, Explanation, Health, Lease, Through, control,
+    BalancerConfig, Change, Endpoint, EndpointHealth, Explanation, Lease, Through, control,
     inner::{Inner, MakeGuard, Wish},
     keeper,
 };
@@ -262,12 +262,15 @@ where
         clippy::must_use_candidate,
         reason = "an endpoint may go while it is checked"
     )]
-    pub fn check(&self, id: &str, health: Health) -> bool {
+    pub fn check(&self, id: &str, health: EndpointHealth) -> bool {
         self.0.checked([(id, health)]) > 0
     }
 
     /// Checks say this about endpoints, all at once. How many of them there are.
-    pub fn check_all<'a>(&self, checked: impl IntoIterator<Item = (&'a str, Health)>) -> usize {
+    pub fn check_all<'a>(
+        &self,
+        checked: impl IntoIterator<Item = (&'a str, EndpointHealth)>,
+    ) -> usize {
         self.0.checked(checked)
     }
 

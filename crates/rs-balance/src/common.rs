@@ -172,7 +172,9 @@ pub(crate) const fn millis(at: Nanos) -> u32 {
 }
 
 pub(crate) fn nanos(time: Duration) -> Nanos {
-    u64::try_from(time.as_nanos()).unwrap_or(NEVER)
+    // In 64 bits: the clock is read twice for each call that is timed.
+    let whole = time.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(u64::from(time.subsec_nanos()))
 }
 
 impl fmt::Debug for Common {

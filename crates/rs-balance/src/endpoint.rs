@@ -17,13 +17,13 @@ pub struct Endpoint<T> {
     pub(crate) weight: f64,
     pub(crate) zone: Option<Name>,
     pub(crate) priority: u16,
-    pub(crate) health: Health,
+    pub(crate) health: EndpointHealth,
 }
 
 /// What somebody says about an endpoint: its registry, or whoever checks it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Health {
+pub enum EndpointHealth {
     /// Nothing that speaks against it.
     #[default]
     Healthy,
@@ -33,7 +33,7 @@ pub enum Health {
     Draining,
 }
 
-impl Health {
+impl EndpointHealth {
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -45,7 +45,7 @@ impl Health {
     }
 }
 
-impl fmt::Display for Health {
+impl fmt::Display for EndpointHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -64,7 +64,7 @@ impl<T> Endpoint<T> {
             weight: 1.0,
             zone: None,
             priority: 0,
-            health: Health::Healthy,
+            health: EndpointHealth::Healthy,
         }
     }
 
@@ -95,7 +95,7 @@ impl<T> Endpoint<T> {
 
     /// Its registry says this about it.
     #[must_use]
-    pub const fn with_health(mut self, health: Health) -> Self {
+    pub const fn with_health(mut self, health: EndpointHealth) -> Self {
         self.health = health;
         self
     }
@@ -132,7 +132,7 @@ impl<T> Endpoint<T> {
 
     /// What its registry says.
     #[must_use]
-    pub const fn health(&self) -> Health {
+    pub const fn health(&self) -> EndpointHealth {
         self.health
     }
 

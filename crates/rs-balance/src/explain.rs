@@ -13,14 +13,14 @@ use crate::{
 /// Why a call went where it went, or why it went nowhere.
 ///
 /// ```
-/// use rs_balance::{Balancer, BalancerConfig, Endpoint, Health, Strategy};
+/// use rs_balance::{Balancer, BalancerConfig, Endpoint, EndpointHealth, Strategy};
 /// use rs_core::Call;
 ///
 /// let search = Balancer::new("search", BalancerConfig::new(Strategy::LeastConnections))?;
 /// search.update([
 ///     Endpoint::new("a", ()),
 ///     Endpoint::new("b", ()),
-///     Endpoint::new("c", ()).with_health(Health::Unhealthy),
+///     Endpoint::new("c", ()).with_health(EndpointHealth::Unhealthy),
 /// ]);
 /// let busy = search.pick(&Call::new("query"));
 /// let why = search.explain(&Call::new("query"));

@@ -176,6 +176,7 @@ where
             }
         };
         let node = view.choose_at_once(&self.common, call, &dice, millis(begun))?;
+        let begun = if view.timed { begun } else { NEVER };
         Some((node, begun, view.counted))
     }
 

@@ -211,7 +211,7 @@ pub use config::{
     BalancerConfig, HashTable, Hashing, Latency, Outliers, SlowOutliers, SlowStart, Strategy,
     Subset, SuccessRate, Zones,
 };
-pub use endpoint::{Change, Endpoint, Health};
+pub use endpoint::{Change, Endpoint, EndpointHealth};
 pub use error::NoEndpoint;
 pub use event::Cause;
 pub use explain::{Considered, Explanation, ZonePart};

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use rs_core::{Mandate, Name};
 
 use crate::{
-    Health,
+    EndpointHealth,
     common::Nanos,
     node::{FAILED, Node, SUCCEEDED},
     sync::Arc,
@@ -53,10 +53,12 @@ pub(crate) struct Entry<T, G> {
     pub(crate) order: Option<Box<Order>>,
     /// What it had counted when it was last compared.
     seen: [u32; 2],
+    /// Of its id: who goes gives others new places, and their ids lie far apart.
+    hash: u64,
     pub(crate) zone: u16,
     pub(crate) priority: u16,
-    pub(crate) registry: Health,
-    pub(crate) checked: Health,
+    pub(crate) registry: EndpointHealth,
+    pub(crate) checked: EndpointHealth,
     /// How often it was ejected in a short time.
     pub(crate) level: u8,
     /// It is one of those that this client uses.
@@ -108,10 +110,11 @@ impl<T, G> Entry<T, G> {
             ejected_until: 0,
             order: None,
             seen: [0; 2],
+            hash: 0,
             zone: NOWHERE,
             priority: 0,
-            registry: Health::Healthy,
-            checked: Health::Healthy,
+            registry: EndpointHealth::Healthy,
+            checked: EndpointHealth::Healthy,
             level: 0,
             used: true,
         }
@@ -122,7 +125,9 @@ impl<T, G> Entry<T, G> {
             Standing::LeftOut
         } else if self.is_going() || self.order.is_some() {
             Standing::Draining
-        } else if self.registry == Health::Unhealthy || self.checked == Health::Unhealthy {
+        } else if self.registry == EndpointHealth::Unhealthy
+            || self.checked == EndpointHealth::Unhealthy
+        {
             Standing::Unhealthy
         } else if self.ejected_until > 0 {
             Standing::Ejected
@@ -132,7 +137,7 @@ impl<T, G> Entry<T, G> {
     }
 
     pub(crate) fn is_going(&self) -> bool {
-        self.registry == Health::Draining || self.checked == Health::Draining
+        self.registry == EndpointHealth::Draining || self.checked == EndpointHealth::Draining
     }
 
     /// How many calls are in flight: one reference is the roster's own.
@@ -208,15 +213,13 @@ impl<T, G> Roster<T, G> {
         number
     }
 
-    pub(crate) fn add(&mut self, entry: Entry<T, G>) {
+    pub(crate) fn add(&mut self, mut entry: Entry<T, G>) {
         let place = self.entries.len() as u32;
         let hash = self.hasher.hash_one(&*entry.node.id);
+        entry.hash = hash;
         self.entries.push(entry);
-        let (hasher, entries) = (&self.hasher, &self.entries);
-        self.index.insert_unique(hash, place, |place| {
-            let entry = entries.get(*place as usize);
-            entry.map_or(0, |entry| hasher.hash_one(&*entry.node.id))
-        });
+        let hash_of = hash_in(&self.entries);
+        self.index.insert_unique(hash, place, hash_of);
     }
 
     /// Leaves only those whose places are marked; the others, to be dropped when nobody waits for it.
@@ -233,13 +236,9 @@ impl<T, G> Roster<T, G> {
         self.entries = kept;
         if !gone.is_empty() {
             self.index.clear();
-            let (hasher, entries) = (&self.hasher, &self.entries);
-            let hash = |place: &u32| {
-                let entry = entries.get(*place as usize);
-                entry.map_or(0, |entry| hasher.hash_one(&*entry.node.id))
-            };
-            for place in 0..entries.len() as u32 {
-                self.index.insert_unique(hash(&place), place, hash);
+            let hash_of = hash_in(&self.entries);
+            for place in 0..self.entries.len() as u32 {
+                self.index.insert_unique(hash_of(&place), place, &hash_of);
             }
         }
         gone
@@ -270,6 +269,11 @@ impl<T, G> Roster<T, G> {
         }
         self.counts = counts;
     }
+}
+
+/// The hash of the id of the entry at a place.
+fn hash_in<T, G>(entries: &[Entry<T, G>]) -> impl Fn(&u32) -> u64 {
+    move |place| entries.get(*place as usize).map_or(0, |entry| entry.hash)
 }
 
 impl Counts {

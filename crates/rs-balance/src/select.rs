@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Endpoint, Health, Strategy,
+    Endpoint, EndpointHealth, Strategy,
     dice::Dice,
     endpoint::mend,
     ewma::Ewma,
@@ -110,7 +110,7 @@ impl<T> Candidate for Endpoint<T> {
     }
 
     fn is_up(&self) -> bool {
-        self.health() == Health::Healthy
+        self.health() == EndpointHealth::Healthy
     }
 
     fn priority(&self) -> u16 {

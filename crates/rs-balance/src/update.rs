@@ -6,7 +6,7 @@ use hashbrown::HashSet;
 use rs_core::{ConfigError, Guard, Mandate};
 
 use crate::{
-    BalancerConfig, Change, Endpoint, Health,
+    BalancerConfig, Change, Endpoint, EndpointHealth,
     common::{NEVER, Nanos, nanos},
     endpoint::mend,
     event,
@@ -23,7 +23,7 @@ struct Described {
     weight: f32,
     zone: Option<rs_core::Name>,
     priority: u16,
-    health: Health,
+    health: EndpointHealth,
 }
 
 impl<T, G> Inner<T, G>
@@ -167,11 +167,11 @@ where
 
     pub(crate) fn checked<'a>(
         &self,
-        checked: impl IntoIterator<Item = (&'a str, Health)>,
+        checked: impl IntoIterator<Item = (&'a str, EndpointHealth)>,
     ) -> usize {
         let config = self.rules.get();
         let now = self.common.now();
-        let checked: Vec<(&str, Health)> = checked.into_iter().collect();
+        let checked: Vec<(&str, EndpointHealth)> = checked.into_iter().collect();
         let mut roster = self.roster();
         let (mut known, mut changed) = (0, false);
         for (id, health) in checked {
@@ -299,6 +299,6 @@ impl<T, G> Entry<T, G> {
     }
 
     fn is_well(&self) -> bool {
-        self.registry == Health::Healthy && self.checked == Health::Healthy
+        self.registry == EndpointHealth::Healthy && self.checked == EndpointHealth::Healthy
     }
 }

@@ -121,6 +121,11 @@ impl<T, G, W: Watch> Field for Asked<'_, T, G, W> {
         self.group.more.weight(place)
     }
 
+    #[inline]
+    fn is_weighed(&self) -> bool {
+        self.group.more.weights.is_some()
+    }
+
     fn share(&self, place: usize) -> f64 {
         match &self.group.more.weights {
             Some(_) if self.group.more.weight_sum > 0.0 => {

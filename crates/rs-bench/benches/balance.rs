@@ -1,38 +1,50 @@
-//! What a pick costs, its lease's life included, and what an update costs.
+//! What a pick costs, its lease's life included, beside its peers; what an update costs, and a pool.
+//!
+//! pingora is among them with the feature `pingora`, which `cargo xtask bench` turns on where cmake is.
 
-use std::{
-    hint::black_box,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, Instant},
-};
+#[path = "balance/bare.rs"]
+mod bare;
+#[path = "balance/peers.rs"]
+mod peers;
+#[path = "balance/pools.rs"]
+mod pools;
+#[path = "balance/updates.rs"]
+mod updates;
+
+use std::hint::black_box;
 
 use rs_balance::{
-    Balancer, BalancerConfig, Endpoint, Hashing, Health, Lease, Strategy, Surroundings,
+    Balancer, BalancerConfig, Endpoint, EndpointHealth, Hashing, Lease, Strategy, Surroundings,
 };
-use rs_bench::{Bench, Goal};
+use rs_bench::{Bench, Case, Goal};
 use rs_core::{Call, ConfigError, Outcome, Share};
+
+use peers::Rows;
 
 fn main() -> Result<(), ConfigError> {
     let mut bench = Bench::from_args("balance");
-    picks(&mut bench)?;
-    timed(&mut bench)?;
+    by_chance(&mut bench)?;
+    by_load(&mut bench)?;
+    by_key(&mut bench)?;
     sizes(&mut bench)?;
     down(&mut bench)?;
-    updates(&bench)?;
-    memory(&bench)?;
+    pools::pools(&mut bench)?;
+    updates::updates(&bench)?;
+    updates::picks_meanwhile(&bench)?;
+    updates::memory(&bench)?;
     bench.finish();
     Ok(())
 }
 
 const SIZES: [usize; 5] = [10, 100, 1000, 10_000, 100_000];
 
-type Client = u32;
+pub(crate) type Client = u32;
 
 fn around() -> Surroundings {
     Surroundings::apart()
 }
 
-fn endpoints(count: usize, weighted: bool) -> impl Iterator<Item = Endpoint<Client>> {
+pub(crate) fn endpoints(count: usize, weighted: bool) -> impl Iterator<Item = Endpoint<Client>> {
     (0..count).map(move |number| {
         let id = format!(
             "10.{}.{}.{}:8080",
@@ -49,7 +61,7 @@ fn endpoints(count: usize, weighted: bool) -> impl Iterator<Item = Endpoint<Clie
     })
 }
 
-fn balancer(strategy: Strategy, count: usize) -> Result<Balancer<Client>, ConfigError> {
+pub(crate) fn balancer(strategy: Strategy, count: usize) -> Result<Balancer<Client>, ConfigError> {
     let weighted = matches!(
         strategy,
         Strategy::WeightedRandom | Strategy::SmoothWeightedRoundRobin
@@ -62,26 +74,42 @@ fn balancer(strategy: Strategy, count: usize) -> Result<Balancer<Client>, Config
 }
 
 /// One pick and the whole life of its lease, judged a success.
-fn pick(balancer: &Balancer<Client>, call: &Call) {
+pub(crate) fn pick(balancer: &Balancer<Client>, call: &Call) {
     if let Some(lease) = balancer.pick(black_box(call)) {
         black_box(*lease);
         Lease::finish(lease, Outcome::Success);
     }
 }
 
-fn three_additions(counts: &[AtomicU64; 3]) {
-    for count in counts {
-        black_box(count.fetch_add(1, Relaxed));
-    }
-}
-
-fn strategy(name: &str) -> Result<Strategy, ConfigError> {
+pub(crate) fn strategy(name: &str) -> Result<Strategy, ConfigError> {
     name.parse()
 }
 
-/// At 1,000 endpoints: what the goals are about.
-fn picks(bench: &mut Bench) -> Result<(), ConfigError> {
-    let cases = [
+/// A peer that we are to be at least four times faster than.
+fn beside<'a>(case: Case<'a>, rows: &'a Rows) -> Case<'a> {
+    rows.iter().fold(case, |case, (name, body)| {
+        let case = case.peer_in_batches(name, body);
+        let is_rival = name.starts_with("pingora") || name.starts_with("tower");
+        if is_rival {
+            case.goal(Goal::times(0.25, name).on_threads(1))
+        } else {
+            case
+        }
+    })
+}
+
+/// Each pick with a call of its own.
+fn picks(balancer: &Balancer<Client>) -> impl Fn(u64) + Sync {
+    move |times| {
+        for key in 0..times {
+            pick(balancer, &Call::new("bench").with_key(key));
+        }
+    }
+}
+
+/// By turns and by chance, among 1,000.
+fn by_chance(bench: &mut Bench) -> Result<(), ConfigError> {
+    for (case, name, goal) in [
         ("random, 1000", "random", 35.0),
         ("round robin, 1000", "round_robin", 35.0),
         ("weighted random, 1000", "weighted_random", 35.0),
@@ -90,52 +118,106 @@ fn picks(bench: &mut Bench) -> Result<(), ConfigError> {
             "smooth_weighted_round_robin",
             50.0,
         ),
-        ("two choices, 1000", "two_choices", 50.0),
-        ("least connections, 1000", "least_connections", 50.0),
-        ("least connections, 8", "least_connections", 50.0),
-        ("maglev, 10000", "consistent_hash", 40.0),
-    ];
-    let counts: [AtomicU64; 3] = Default::default();
-    for (case, name, goal) in cases {
-        let count = case.rsplit(' ').next().and_then(|count| count.parse().ok());
-        let balancer = balancer(strategy(name)?, count.unwrap_or(1000))?;
-        let call = Call::new("bench").with_key(17);
-        bench
+    ] {
+        if !bench.measures(case) {
+            continue;
+        }
+        let mut rows: Rows = vec![("bare, three additions", bare::three_additions())];
+        let turns = name.contains("round_robin");
+        rows.extend(peers::pingora(
+            if turns { "round_robin" } else { name },
+            1000,
+            1,
+        ));
+        if name == "weighted_random" {
+            rows.push(("volo, weighted random", peers::volo_weighted(1000)));
+        }
+        let balancer = balancer(strategy(name)?, 1000)?;
+        let call = Call::new("bench");
+        let case = bench.case(case).ours(|| pick(&balancer, &call));
+        let case = beside(case, &rows).goal(Goal::at_most(goal).on_threads(1));
+        // Turns are taken in turns.
+        match name {
+            "random" | "weighted_random" => case.goal(Goal::two_threads_do(1.6)).run(),
+            _ => case.run(),
+        }
+    }
+    Ok(())
+}
+
+/// By calls in flight and by latency.
+fn by_load(bench: &mut Bench) -> Result<(), ConfigError> {
+    for (case, name, count, goal) in [
+        ("two choices, 1000", "two_choices", 1000, 50.0),
+        ("least connections, 1000", "least_connections", 1000, 50.0),
+        ("least connections, 8", "least_connections", 8, 50.0),
+        // Two looks at the clock are half of it.
+        (
+            "latency based, pick and record, 1000",
+            "latency_based",
+            1000,
+            120.0,
+        ),
+    ] {
+        if !bench.measures(case) {
+            continue;
+        }
+        let rows: Rows = if name == "latency_based" {
+            vec![("tower, peak average", peers::tower_peak(count))]
+        } else {
+            vec![
+                ("tower, pending", peers::tower_pending(count)),
+                ("tower, constant", peers::tower_constant(count)),
+            ]
+        };
+        let balancer = balancer(strategy(name)?, count)?;
+        let call = Call::new("bench");
+        (0..10_000).for_each(|_| pick(&balancer, &call));
+        let described = bench
             .case(case)
             .ours(|| pick(&balancer, &call))
-            // What the machine takes for the least that three counts can take.
-            .peer("three atomic additions", || three_additions(&counts))
-            .goal(Goal::at_most(goal).on_threads(1))
-            .run();
+            .on_one_thread();
+        beside(described, &rows).goal(Goal::at_most(goal)).run();
     }
+    for (case, count) in [
+        ("two choices, two threads, 1000", 1000),
+        ("two choices, two threads, 10", 10),
+    ] {
+        let balancer = balancer(Strategy::TwoChoices, count)?;
+        let call = Call::new("bench");
+        let described = bench.case(case).ours(|| pick(&balancer, &call));
+        described.goal(Goal::two_threads_do(1.6)).run();
+    }
+    Ok(())
+}
+
+/// By the keys of calls: each call has another one.
+fn by_key(bench: &mut Bench) -> Result<(), ConfigError> {
     for (case, hashing) in [
+        ("maglev, 10000", Hashing::maglev()),
         ("ring, 10000", Hashing::ring()),
         (
             "bounded maglev, 10000",
             Hashing::maglev().with_bounded_load(1.25),
         ),
     ] {
+        if !bench.measures(case) {
+            continue;
+        }
+        let mut rows: Rows = vec![("bare, random reference", bare::one_of(10_000))];
+        rows.extend(peers::pingora("consistent_hash", 10_000, 1));
         let balancer = balancer(Strategy::ConsistentHash(hashing), 10_000)?;
         let call = Call::new("bench").with_key(17);
-        bench
+        let all = picks(&balancer);
+        let case = bench
             .case(case)
             .ours(|| pick(&balancer, &call))
+            .peer_in_batches("ours, other keys", all);
+        beside(case, &rows)
             .goal(Goal::at_most(40.0).on_threads(1))
+            .on_one_thread()
             .run();
     }
-    Ok(())
-}
-
-/// Two looks at the clock are half of it.
-fn timed(bench: &mut Bench) -> Result<(), ConfigError> {
-    let balancer = balancer(strategy("latency_based")?, 1000)?;
-    let call = Call::new("bench");
-    (0..10_000).for_each(|_| pick(&balancer, &call));
-    bench
-        .case("latency based, pick and record, 1000")
-        .ours(|| pick(&balancer, &call))
-        .goal(Goal::at_most(120.0).on_threads(1))
-        .run();
     Ok(())
 }
 
@@ -217,14 +299,16 @@ fn sizes(bench: &mut Bench) -> Result<(), ConfigError> {
             if !bench.measures(case) {
                 continue;
             }
-            let balancer = balancer(strategy(name)?, count)?;
+            let few = balancer(strategy(name)?, 10)?;
+            let all = balancer(strategy(name)?, count)?;
             bench
                 .case(case)
-                .ours_in_batches(|times| {
-                    for key in 0..times {
-                        pick(&balancer, &Call::new("bench").with_key(key));
-                    }
-                })
+                .ours_in_batches(picks(&all))
+                .peer_in_batches("ours, 10 endpoints", picks(&few))
+                // What the caches of this machine make of so many, without any balancer.
+                .peer_in_batches("bare, random reference", bare::one_of(count))
+                .goal(Goal::times(1.25, "ours, 10 endpoints"))
+                .on_one_thread()
                 .run();
         }
     }
@@ -234,106 +318,42 @@ fn sizes(bench: &mut Bench) -> Result<(), ConfigError> {
 /// With half and with nine tenths of the endpoints down.
 fn down(bench: &mut Bench) -> Result<(), ConfigError> {
     for (name, cases) in [
-        (
-            "random",
-            ["random, all up", "random, half down", "random, 90% down"],
-        ),
+        ("random", ["random, half down", "random, 90% down"]),
         (
             "round_robin",
-            [
-                "round robin, all up",
-                "round robin, half down",
-                "round robin, 90% down",
-            ],
+            ["round robin, half down", "round robin, 90% down"],
         ),
         (
             "two_choices",
-            [
-                "two choices, all up",
-                "two choices, half down",
-                "two choices, 90% down",
-            ],
+            ["two choices, half down", "two choices, 90% down"],
         ),
     ] {
-        for (case, every) in cases.into_iter().zip([1, 2, 10]) {
-            let balancer = balancer(strategy(name)?, 1000)?;
+        for (case, (every, times)) in cases.into_iter().zip([(2, 1.5), (10, 2.0)]) {
+            if !bench.measures(case) {
+                continue;
+            }
+            let well = balancer(strategy(name)?, 1000)?;
+            let some = balancer(strategy(name)?, 1000)?;
             let ids: Vec<_> = endpoints(1000, false).collect();
             let ill = ids
                 .iter()
                 .enumerate()
                 .filter(|(place, _)| place % every != 0);
-            balancer.check_all(ill.map(|(_, endpoint)| (endpoint.id(), Health::Unhealthy)));
+            some.check_all(ill.map(|(_, endpoint)| (endpoint.id(), EndpointHealth::Unhealthy)));
+            // It has no strategy that goes by load.
+            let rows = match name {
+                "two_choices" => Rows::new(),
+                name => peers::pingora(name, 1000, every),
+            };
             let call = Call::new("bench");
-            bench.case(case).ours(|| pick(&balancer, &call)).run();
+            let case = bench
+                .case(case)
+                .ours(|| pick(&some, &call))
+                .peer("ours, all up", || pick(&well, &call))
+                .goal(Goal::times(times, "ours, all up"))
+                .on_one_thread();
+            beside(case, &rows).run();
         }
-    }
-    Ok(())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the clock itself is what is needed here"
-)]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// How long an update takes that changes one endpoint of so many, the middle of several.
-fn updates(bench: &Bench) -> Result<(), ConfigError> {
-    if !bench.measures("update") {
-        return Ok(());
-    }
-    let limits = [
-        ("random", 2.0),
-        ("weighted_random", 2.0),
-        ("round_robin", 2.0),
-        ("two_choices", 2.0),
-        ("latency_based", 2.0),
-        ("smooth_weighted_round_robin", 2.0),
-        ("consistent_hash", 15.0),
-    ];
-    for (name, limit) in limits {
-        let balancer = balancer(strategy(name)?, 10_000)?;
-        let mut times: Vec<Duration> = (0..21)
-            .map(|round| {
-                let all: Vec<_> = endpoints(10_001, name == "weighted_random").collect();
-                let left = all.into_iter().skip(round % 2).take(10_000);
-                let left: Vec<_> = left.collect();
-                let start = now();
-                balancer.update(left);
-                start.elapsed()
-            })
-            .collect();
-        times.sort_unstable();
-        let median = times.get(10).copied().unwrap_or_default();
-        println!("update of 10,000, {name}: {median:?} (goal {limit} ms)");
-    }
-    Ok(())
-}
-
-/// What an endpoint takes beside its client.
-fn memory(bench: &Bench) -> Result<(), ConfigError> {
-    if !bench.measures("memory") {
-        return Ok(());
-    }
-    for name in [
-        "random",
-        "round_robin",
-        "two_choices",
-        "weighted_random",
-        "latency_based",
-        "consistent_hash",
-    ] {
-        let balancer = balancer(strategy(name)?, 1)?;
-        let all: Vec<_> = endpoints(10_000, name == "weighted_random").collect();
-        let ids: i64 = all.iter().map(|endpoint| endpoint.id().len() as i64).sum();
-        let counted = allocation_counter::measure(|| {
-            balancer.update(all);
-        });
-        // The list and the ids came from outside; the ids are kept.
-        let list = (10_000 * size_of::<Endpoint<Client>>()) as i64;
-        let each = (counted.bytes_current + list + ids) / 10_000;
-        println!("memory of an endpoint, {name}: {each} bytes, its id included (goal 200)");
     }
     Ok(())
 }

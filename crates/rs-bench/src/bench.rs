@@ -54,6 +54,7 @@ impl Bench {
             peers: Vec::new(),
             goals: Vec::new(),
             between: None,
+            threads: &[1, 2],
         }
     }
 
@@ -93,8 +94,17 @@ impl Bench {
 #[derive(Debug, Clone, Copy)]
 pub struct Goal {
     pub(crate) limit: f64,
-    pub(crate) peer: Option<&'static str>,
+    pub(crate) against: Against,
     pub(crate) threads: Option<usize>,
+}
+
+/// What a limit is a multiple of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Against {
+    Nanosecond,
+    Peer(&'static str),
+    /// What one thread has done in the same time.
+    OneThread,
 }
 
 impl Goal {
@@ -103,7 +113,7 @@ impl Goal {
     pub const fn at_most(nanos: f64) -> Self {
         Self {
             limit: nanos,
-            peer: None,
+            against: Against::Nanosecond,
             threads: None,
         }
     }
@@ -113,8 +123,18 @@ impl Goal {
     pub const fn times(limit: f64, peer: &'static str) -> Self {
         Self {
             limit,
-            peer: Some(peer),
+            against: Against::Peer(peer),
             threads: None,
+        }
+    }
+
+    /// Two threads get at least so many times as much done as one.
+    #[must_use]
+    pub const fn two_threads_do(limit: f64) -> Self {
+        Self {
+            limit,
+            against: Against::OneThread,
+            threads: Some(2),
         }
     }
 
@@ -135,6 +155,7 @@ pub struct Case<'a> {
     peers: Vec<(&'static str, Body<'a>)>,
     goals: Vec<Goal>,
     between: Option<Box<dyn Fn() + 'a>>,
+    threads: &'static [usize],
 }
 
 impl<'a> Case<'a> {
@@ -172,6 +193,12 @@ impl<'a> Case<'a> {
         self
     }
 
+    /// Measures on one thread alone: for what threads cannot share, or where more say nothing.
+    pub const fn on_one_thread(mut self) -> Self {
+        self.threads = &[1];
+        self
+    }
+
     /// Measures the case on one thread and on two.
     ///
     /// # Panics
@@ -186,15 +213,20 @@ impl<'a> Case<'a> {
         let bodies: Vec<&Body<'_>> = std::iter::once(ours)
             .chain(self.peers.iter().map(|(_, body)| body))
             .collect();
-        for threads in [1, 2] {
+        let mut alone = None;
+        for threads in self.threads.iter().copied() {
             if let Some(clear) = &self.between {
                 clear();
             }
             let mut figures = in_turns(&bodies, threads, self.bench.effort).into_iter();
             let Some(ours) = figures.next() else { continue };
+            if threads == 1 {
+                alone = Some(ours.cpu_ns);
+            }
             let row = Row {
                 case: self.name,
                 threads,
+                alone_ns: alone,
                 ours,
                 peers: self
                     .peers

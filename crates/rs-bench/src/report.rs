@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::Goal;
+use crate::{Goal, bench::Against};
 
 /// What a bench came to.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Report {
 pub struct Row {
     pub(crate) case: &'static str,
     pub(crate) threads: usize,
+    /// What ours takes on one thread.
+    pub(crate) alone_ns: Option<f64>,
     pub(crate) ours: Figure,
     pub(crate) peers: Vec<(&'static str, Figure)>,
     pub(crate) goals: Vec<Goal>,
@@ -58,15 +60,23 @@ impl Row {
         self.goals
             .iter()
             .filter(|goal| goal.threads.is_none_or(|threads| threads == self.threads))
-            .filter_map(|goal| match goal.peer {
-                None => {
+            .filter_map(|goal| match goal.against {
+                Against::Nanosecond => {
                     let said = format!("at most {} ns", goal.limit);
                     Some((said, verdict(self.ours.cpu_ns <= goal.limit, None)))
                 }
-                Some(name) => {
+                Against::OneThread => {
+                    let times = self.alone_ns? * self.threads as f64 / self.ours.cpu_ns;
+                    let said = format!(
+                        "at least {} times what one thread does, here {times:.2}",
+                        goal.limit
+                    );
+                    Some((said, verdict(times >= goal.limit, None)))
+                }
+                Against::Peer(name) => {
                     let peer = self.peer(name)?;
                     let ratio = self.ours.cpu_ns / peer.cpu_ns;
-                    let said = format!("at most {} × {name}", goal.limit);
+                    let said = format!("at most {} × {name}, here {ratio:.2}", goal.limit);
                     Some((said, verdict(ratio <= goal.limit, Some(peer))))
                 }
             })

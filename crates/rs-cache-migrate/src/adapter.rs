@@ -114,6 +114,11 @@ pub trait CacheAdapter<K, V>: Send + Sync + 'static {
         Entries::UNKNOWN
     }
 
+    /// What its entries take in bytes, if it can say: the gates compare that.
+    fn bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// What it counted, if it counts.
     fn stats(&self) -> Option<CacheStats> {
         None

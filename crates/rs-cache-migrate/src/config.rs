@@ -4,7 +4,7 @@ use rs_core::{ConfigError, Share, config};
 use rs_metrics::pattern::Checked;
 
 use crate::{
-    Side,
+    PilotConfig, Side,
     state::{ALL, hundredths},
 };
 
@@ -60,6 +60,7 @@ pub struct MigrationConfig {
     new_limit: Option<Duration>,
     fallbacks: Share,
     shared: bool,
+    pilot: PilotConfig,
 }
 
 impl Default for MigrationConfig {
@@ -79,6 +80,7 @@ impl Default for MigrationConfig {
             new_limit: None,
             fallbacks: Share::ALL,
             shared: false,
+            pilot: PilotConfig::default(),
         }
     }
 }
@@ -174,6 +176,13 @@ impl MigrationConfig {
         self
     }
 
+    /// What it does by itself while it [runs](crate::CacheMigration::run).
+    #[must_use]
+    pub fn with_pilot(mut self, pilot: PilotConfig) -> Self {
+        self.pilot = pilot;
+        self
+    }
+
     /// Whether it makes sense.
     ///
     /// # Errors
@@ -204,7 +213,8 @@ impl MigrationConfig {
             }
         }
         config::in_range("doubts", self.doubts, 1..=1_000_000)?;
-        Ok(())
+        let pilot = self.pilot.check();
+        pilot.map_err(|error| error.in_field("pilot"))
     }
 
     /// The steps of the live stage.
@@ -259,6 +269,12 @@ impl MigrationConfig {
 
     pub(crate) const fn shared(&self) -> bool {
         self.shared
+    }
+
+    /// What it does by itself.
+    #[must_use]
+    pub const fn pilot(&self) -> &PilotConfig {
+        &self.pilot
     }
 
     pub(crate) const fn doubts(&self) -> usize {

@@ -11,6 +11,8 @@ static ACTIONS: &[ActionSpec] = &[
     ActionSpec::new("step_back", "takes one step back"),
     ActionSpec::new("rollback", "sends everything to legacy and stays there"),
     ActionSpec::new("release", "may go on after a rollback"),
+    ActionSpec::new("hold", "goes no further by itself"),
+    ActionSpec::new("resume", "may go on by itself"),
     ActionSpec::new("set_share", "reads this share of the keys from new")
         .taking(&[("share", "`25%` or 0.25")]),
     #[cfg(feature = "serde")]
@@ -62,6 +64,10 @@ where
             "rollback" => self.roll_back(Some(by), "ordered".to_owned()),
             "release" if self.release(by.clone()) => return Ok(()),
             "release" => return Err(ControlError::NotNow("it was not rolled back".to_owned())),
+            "hold" if self.hold(by.clone()) => return Ok(()),
+            "hold" => return Err(ControlError::NotNow("it holds already".to_owned())),
+            "resume" if self.resume(&by) => return Ok(()),
+            "resume" => return Err(ControlError::NotNow("it did not hold".to_owned())),
             "step_back" => {
                 self.try_settle();
                 self.step_back(by.into())

@@ -1,6 +1,8 @@
 //! What a migration announces.
 
-use rs_core::{Measure, Name, Severity, Signal, SignalKind, Unit};
+use std::sync::Arc;
+
+use rs_core::{Mandate, Measure, Name, Severity, Signal, SignalKind, Unit};
 
 use crate::MigrationState;
 
@@ -18,6 +20,10 @@ macro_rules! kinds {
 kinds! {
     STEPPED = "stepped", Info, "took a step, {share} of the keys are read from new";
     ROLLED_BACK = "rolled_back", Warning, "rolled back, everything goes to legacy; the next try has number {epoch}";
+    WOULD_ADVANCE = "would_advance", Info, "would take a step, {share} of the keys would be read from new";
+    WOULD_ROLL_BACK = "would_roll_back", Warning, "would roll back, but for the dry run";
+    HOLDS = "holds", Info, "goes no further by itself";
+    RESUMED = "resumed", Info, "may go on by itself";
     RELEASED = "released", Info, "may go on after a rollback";
     LEGACY_VOID = "legacy_void", Warning, "cannot believe the legacy cache any more, more than {keys} keys are doubtful; it is read as empty until it was cleared";
     CLEARED = "legacy_cleared", Info, "cleared the legacy cache and believes it again";
@@ -38,4 +44,9 @@ pub(crate) fn at(
 
 pub(crate) fn legacy_void(name: Name, limit: usize) -> Signal {
     LEGACY_VOID.signal(name).with(KEYS.at(limit as f64))
+}
+
+/// Somebody ordered this.
+pub(crate) fn by(kind: &'static SignalKind, name: Name, mandate: &Mandate) -> Signal {
+    kind.signal(name).by(Arc::new(mandate.clone()))
 }

@@ -20,8 +20,10 @@ use crate::{
     doubt::Doubts,
     ledger::Ledger,
     limit::{Fallbacks, Limits},
+    meter::Meter,
     metrics::{CacheOperation, Counters},
     order::Order,
+    pilot::Pilot,
     shadow::Shadow,
     state::{ALL, Word},
     sync::{AtomicU64, Ordering},
@@ -38,6 +40,8 @@ pub(crate) struct Inner<K, V, L, N> {
     pub(crate) order: Order,
     pub(crate) doubts: Doubts<K>,
     pub(crate) counters: Counters,
+    pub(crate) meter: Meter,
+    pub(crate) pilot: Pilot,
     pub(crate) shadow: Shadow<K, V>,
     /// One read in so many is compared, of 2^32.
     pub(crate) sampled: Plain,
@@ -123,29 +127,45 @@ where
     async fn read(&self, word: Word, key: &K) -> Result<Lookup<V>, CacheError> {
         let all = matches!(word.stage(), Stage::RampDown | Stage::Complete)
             || (word.stage() == Stage::Live && word.share() == ALL);
+        // Decides what is timed and what is compared: one draw is cheaper than two.
+        let lot = fastrand::u64(..);
+        let (timed, compared) = ((lot >> 32) as u32, lot as u32);
+        let clock = self.home.around.clock();
         if !(all || word.reads_new(self.hash(key))) {
-            let found = self.ask_legacy(key).await?;
+            let read = self.ask_legacy(key);
+            let found = self.meter.watch(clock, Side::Legacy, timed, read).await?;
             match found {
                 Some(_) => self.counters.legacy_hits.increment(),
-                None => self.counters.misses.increment(),
+                None => {
+                    self.counters.misses.increment();
+                    self.meter.missed(Side::Legacy);
+                }
             }
-            self.maybe_compare(word, key);
+            self.maybe_compare(word, key, compared);
             return Ok(found.into());
         }
         self.fallbacks.count();
-        let found = self.ask_new(word, key).await;
+        let read = self.ask_new(word, key);
+        let found = self.meter.watch(clock, Side::New, timed, read).await;
         match found {
             Ok(Some(entry)) => {
                 self.counters.new_hits.increment();
-                self.maybe_compare(word, key);
+                self.maybe_compare(word, key, compared);
                 Ok(Some(entry).into())
             }
             Ok(None) if word.stage() != Stage::Live => {
                 self.counters.misses.increment();
+                self.meter.missed(Side::New);
+                self.maybe_compare(word, key, compared);
                 Ok(Lookup::Miss)
             }
             Err(error) if word.stage() != Stage::Live => Err(error),
-            found => self.fall_back(key, found.is_ok()).await,
+            found => {
+                if found.is_ok() {
+                    self.meter.missed(Side::New);
+                }
+                self.fall_back(key, found.is_ok()).await
+            }
         }
     }
 
@@ -203,13 +223,12 @@ where
         !self.doubts.are_none() && self.doubts.holds(side, key)
     }
 
-    fn maybe_compare(&self, word: Word, key: &K) {
-        if !matches!(word.stage(), Stage::Shadow | Stage::Live) || !self.shadow.is_wanted() {
+    fn maybe_compare(&self, word: Word, key: &K, lot: u32) {
+        let comparing = matches!(word.stage(), Stage::Shadow | Stage::Live | Stage::RampDown);
+        if !comparing || !self.shadow.is_wanted() {
             return;
         }
-        if u64::from(fastrand::u32(..)) < self.sampled.load(Relaxed)
-            && !self.shadow.offer(key.clone())
-        {
+        if u64::from(lot) < self.sampled.load(Relaxed) && !self.shadow.offer(key.clone()) {
             self.counters.shadow_dropped.increment();
         }
     }

@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rs_core::{Mandate, Value, humane};
+use rs_core::Mandate;
 
-use crate::MigrationState;
+use crate::{MigrationState, Ruling};
 
 /// So many decisions are remembered.
 const KEPT: usize = 64;
 
-/// A step that was taken.
+/// A step that was taken; or, in a dry run, that would have been.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Decision {
@@ -27,6 +27,24 @@ pub struct Decision {
     pub why: String,
     /// By whose order; `None` if it decided by itself.
     pub by: Option<Mandate>,
+    /// What each rule had found, if the gates decided.
+    pub evidence: Vec<Ruling>,
+    /// `false` in a dry run: nothing happened.
+    pub taken: bool,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, why, .. } = self;
+        match self.taken {
+            true => write!(f, "{from} -> {to}: {why}")?,
+            false => write!(f, "{from}, would go to {to}: {why}")?,
+        }
+        match &self.by {
+            Some(mandate) => write!(f, ", {mandate}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Since when it stands where it stands, and how it came there.
@@ -49,7 +67,9 @@ impl Ledger {
     }
 
     pub(crate) fn note(&mut self, decision: Decision) {
-        self.since = decision.at;
+        if decision.taken {
+            self.since = decision.at;
+        }
         if self.decisions.len() == KEPT {
             self.decisions.pop_front();
         }
@@ -58,76 +78,5 @@ impl Ledger {
 
     pub(crate) fn decisions(&self) -> impl DoubleEndedIterator<Item = &Decision> {
         self.decisions.iter()
-    }
-}
-
-/// How far a migration has come, and how it came there; printed, it reads as a log.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct MigrationReport {
-    /// Where it stands.
-    pub state: MigrationState,
-    /// For how long.
-    pub for_time: Duration,
-    /// Reads that legacy answered, since the start; none are counted while it is off.
-    pub legacy_hits: u64,
-    /// Reads that new answered, since the start; none are counted once it is complete.
-    pub new_hits: u64,
-    /// Reads that were meant for new and that legacy answered.
-    pub fallbacks: u64,
-    /// Entries that came over.
-    pub promotions: u64,
-    /// What the caches were asked for and did not do.
-    pub errors: u64,
-    /// Keys that legacy may be wrong about, and those that new may be wrong about.
-    pub doubtful: (usize, usize),
-    /// The last steps, the oldest first.
-    pub decisions: Vec<Decision>,
-}
-
-impl MigrationReport {
-    pub(crate) fn to_value(&self) -> Value {
-        Value::map([
-            ("stage", Value::from(self.state.stage.as_str())),
-            ("share", self.state.share.into()),
-            ("epoch", self.state.epoch.into()),
-            ("settled", self.state.settled.into()),
-            ("held", self.state.held.into()),
-            ("for", self.for_time.into()),
-            ("legacy_hits", self.legacy_hits.into()),
-            ("new_hits", self.new_hits.into()),
-            ("fallbacks", self.fallbacks.into()),
-            ("promotions", self.promotions.into()),
-            ("errors", self.errors.into()),
-            ("doubtful_in_legacy", self.doubtful.0.into()),
-            ("doubtful_in_new", self.doubtful.1.into()),
-            (
-                "last_decision",
-                self.decisions.last().map(|last| last.why.clone()).into(),
-            ),
-        ])
-    }
-}
-
-impl fmt::Display for MigrationReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = humane::write_duration(self.for_time);
-        writeln!(f, "{} for {time}, try {}", self.state, self.state.epoch)?;
-        writeln!(
-            f,
-            "reads: {} from legacy, {} from new, {} fell back; {} entries came over; {} errors",
-            self.legacy_hits, self.new_hits, self.fallbacks, self.promotions, self.errors
-        )?;
-        for Decision {
-            from, to, why, by, ..
-        } in &self.decisions
-        {
-            write!(f, "{from} -> {to}: {why}")?;
-            match by {
-                Some(mandate) => writeln!(f, ", {mandate}")?,
-                None => writeln!(f)?,
-            }
-        }
-        Ok(())
     }
 }

@@ -143,11 +143,12 @@
 //! | reads that are compared | 1 % | [`with_shadow`](MigrationConfig::with_shadow) |
 //! | an operation may take | what the cache says: no limit in the process, 1 s for Redis | [`with_limit`](MigrationConfig::with_limit) |
 //! | reads that may fall back | all | [`with_fallbacks`](MigrationConfig::with_fallbacks) |
+//! | does by itself | says what it would do | [`with_pilot`](MigrationConfig::with_pilot) |
 //! | doubtful keys | 4096 in each cache | [`with_doubts`](MigrationConfig::with_doubts) |
 //!
 //! # In the background
 //!
-//! [`CacheMigration::run`] compares what shadow reads brought (a queue of 256; what comes to a full one is
+//! [`CacheMigration::run`] judges what is measured, compares what shadow reads brought (a queue of 256; what comes to a full one is
 //! dropped and counted), removes what is doubtful and settles steps. Give it to a task. Without it nothing is
 //! wrong, but doubtful keys stay misses until they are written. [`CacheMigration::backfill`] copies at a given
 //! rate what is not read often enough to come by itself. It can be stopped and goes on where it was.
@@ -158,9 +159,42 @@
 //! # Who decides
 //!
 //! Somebody does, in code or through the [`Directory`](rs_core::Directory): `advance`, `step_back`, `set_share`,
-//! `rollback`, `release`, each with author and reason. [`Gates`] judge windows of what was seen and say whether to
-//! go on, hold or roll back, with the evidence; they are pure, and whoever measures feeds them.
-//! [`MigrationReport`] says what was decided, when, by whom and why.
+//! `rollback`, `release`, `hold`, `resume`, each with author and reason. Or the migration does while it
+//! [runs](CacheMigration::run): it counts what both caches are asked, times some of it, and [`Gates`] judge one
+//! window after another. [`PilotConfig`] says how much it may do by itself:
+//!
+//! ```
+//! use rs_cache_migrate::{MigrationConfig, PilotConfig, PilotMode};
+//!
+//! let by_itself = PilotConfig::default().with_mode(PilotMode::Automatic);
+//! let config = MigrationConfig::default().with_pilot(by_itself);
+//! # config.check()?;
+//! # Ok::<(), rs_core::ConfigError>(())
+//! ```
+//!
+//! | mode | goes on | rolls back |
+//! |---|---|---|
+//! | `DryRun`, the default | says that it would | says that it would |
+//! | `Guard` | by order | by itself |
+//! | `Automatic` | by itself, up to [`up_to`](PilotConfig::up_to) | by itself |
+//!
+//! | rule | new, in this window and since the step | goes back | goes on |
+//! |---|---|---|---|
+//! | errors | reads that it failed, by all that it was asked | surely above 0.1 %, or what legacy fails | surely below |
+//! | failed changes | the same of sets and deletes | surely above | surely below, in `dual_write` |
+//! | times | p50, p95, p99 by those of legacy | surely 8, 15, 30 % and 5 µs slower | not slower than that |
+//! | throughput | what a caller is answered in a second of waiting | surely below 95 % of legacy | not below |
+//! | hit ratio | what legacy would have had as well | surely 5 points lower, and not rising | not lower |
+//! | fallbacks | what legacy had to answer | | below 2 % |
+//! | memory | bytes of an entry and of all, if [known](CacheAdapter::bytes) | 15 % above legacy | not above |
+//! | different values | of those compared | surely above 0.01 % | |
+//!
+//! New is measured by legacy at the same time: where callers ask both, by that; where they ask one only, by the
+//! shadow reads, which ask both for the same key. *Surely* means beyond chance, so it takes longer to
+//! find 10 % than 50 %. Three bad windows of ten seconds of the last four roll back, 30 good ones in a row
+//! advance; the first after a step does not count, and no data holds. A few reads that all fail need no minimum.
+//! [`MigrationReport`] says what was seen at each stage, what was decided, when, by whom, on what evidence, and
+//! how long it will still take.
 //!
 //! # What it costs
 //!
@@ -193,6 +227,8 @@
 //! | `stepped` | info | took a step, 25% of the keys are read from new |
 //! | `rolled_back` | warning | rolled back, everything goes to legacy; the next try has number 2 |
 //! | `released` | info | may go on after a rollback |
+//! | `would_advance`, `would_roll_back` | info, warning | would roll back, but for the dry run |
+//! | `holds`, `resumed` | info | goes no further by itself |
 //! | `legacy_void` | warning | cannot believe the legacy cache any more, more than 4096 keys are doubtful |
 //! | `legacy_cleared` | info | cleared the legacy cache and believes it again |
 //! | `reconfigured`, `reconfiguration_refused` | info, warning | has new rules, version 2 |
@@ -207,9 +243,6 @@
 //!
 //! # Not yet
 //!
-//! - **Gates that feed themselves**: nothing here measures latency or memory of the two caches, so nothing
-//!   advances or rolls back by itself but for doubtful keys. They have no rule for throughput or fallbacks, no dry
-//!   run, and no `hold` among the controls; the report does not say how much time is left.
 //! - **Flags** from environment, file or Redis, and replicas that hear of a step: call [`CacheMigration::advance`]
 //!   in each of them.
 //! - **Two levels for several processes**: nobody tells the memory of one what another changed.
@@ -240,9 +273,12 @@ mod key;
 mod ledger;
 mod limit;
 mod lookup;
+mod meter;
 pub mod metrics;
 mod migration;
 mod order;
+mod pilot;
+mod report;
 mod shadow;
 mod shared;
 mod state;
@@ -266,10 +302,13 @@ pub use caches::{ModularCache, ModularCacheConfig};
 pub use config::MigrationConfig;
 pub use doubt::Side;
 pub use error::CacheError;
-pub use gates::{Gates, GatesConfig, Judged, SideWindow, Verdict, Window};
+pub use gates::{Finding, Gates, GatesConfig, Judged, Ruling, SideWindow, Verdict, Window};
 pub use key::MigrationKey;
-pub use ledger::{Decision, MigrationReport};
+pub use ledger::Decision;
 pub use lookup::{Entry, Lookup};
+pub use meter::Times;
 pub use migration::CacheMigration;
+pub use pilot::{PilotConfig, PilotMode, StageSeen};
+pub use report::{MigrationReport, PilotReport};
 pub use shadow::Comparison;
 pub use state::{MigrationState, Stage, StepRefused};

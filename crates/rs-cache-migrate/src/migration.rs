@@ -20,8 +20,10 @@ use crate::{
     inner::{Inner, Shared},
     ledger::Ledger,
     limit::{Fallbacks, Limits},
+    meter::Meter,
     metrics::{self, Counters},
     order::Order,
+    pilot::Pilot,
     shadow::Shadow,
     state::Word,
     sync::AtomicU64,
@@ -116,6 +118,8 @@ where
             word: AtomicU64::new(Word::start(config.epoch()).0),
             order: Order::new(),
             doubts: Doubts::new(),
+            meter: Meter::new(),
+            pilot: Pilot::new(config.pilot(), around.clock().now()),
             shadow,
             sampled: Plain::new(sampled(config.shadow())),
             ledger: Mutex::new(Ledger::new(around.clock().now())),
@@ -290,6 +294,22 @@ where
         self.0.release(mandate)
     }
 
+    /// Goes no further by itself until it may [resume](Self::resume); `false` if it holds already. It still
+    /// rolls back by itself if its mode says so, and takes the steps that are ordered.
+    #[expect(clippy::must_use_candidate, reason = "what matters is that it holds")]
+    pub fn hold(&self, mandate: Mandate) -> bool {
+        self.0.hold(mandate)
+    }
+
+    /// May go on by itself after a [hold](Self::hold); `false` if it did not hold.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "what matters is that it may go on"
+    )]
+    pub fn resume(&self, mandate: &Mandate) -> bool {
+        self.0.resume(mandate)
+    }
+
     /// Compares what both caches have under this key now, as a shadow read does.
     ///
     /// # Cancel safety
@@ -306,9 +326,10 @@ where
         Backfill::new(&self.0, config)
     }
 
-    /// Compares what shadow reads brought, removes what is doubtful, settles steps; for ever. Give it to a task
-    /// or a worker; a second one waits for the first to end. Without it reads and writes are as right, doubtful
-    /// keys stay misses until they are written, and no shadow reads are compared.
+    /// Judges what is measured and takes steps, as far as the [pilot](MigrationConfig::with_pilot) may; compares
+    /// what shadow reads brought, removes what is doubtful, settles steps; for ever. Give it to a task or a
+    /// worker; a second one waits for the first to end. Without it reads and writes are as right, doubtful keys
+    /// stay misses until they are written, nothing is compared and nothing happens by itself.
     ///
     /// # Cancel safety
     /// Dropping it ends it; the next goes on.
@@ -371,6 +392,8 @@ where
                 for side in [Side::Legacy, Side::New] {
                     self.limits.set(side, config.limit(side).or(own(side)));
                 }
+                let now = self.home.around.clock().now();
+                self.pilot.course().reconfigure(config.pilot(), now);
             })
     }
 }

@@ -1,6 +1,9 @@
 //! Reads that are compared, off the caller's time.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use rs_core::label_set;
 use tokio::sync::{Mutex, mpsc};
@@ -32,6 +35,7 @@ label_set! {
 /// So many comparisons wait; what comes then is dropped and counted.
 const QUEUE: usize = 256;
 
+type Found<V> = Result<Option<Entry<V>>, CacheError>;
 type Same<V> = Arc<dyn Fn(&V, &V) -> bool + Send + Sync>;
 
 /// The keys that wait to be compared, and how.
@@ -39,6 +43,17 @@ pub(crate) struct Shadow<K, V> {
     sender: mpsc::Sender<K>,
     pub(crate) receiver: Mutex<mpsc::Receiver<K>>,
     same: Option<Same<V>>,
+    /// So many take what waits: one, or nobody.
+    runners: AtomicUsize,
+}
+
+/// Somebody takes what waits, as long as this lives.
+pub(crate) struct Runner<'a>(&'a AtomicUsize);
+
+impl Drop for Runner<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl<K, V> Shadow<K, V> {
@@ -48,11 +63,22 @@ impl<K, V> Shadow<K, V> {
             sender,
             receiver: Mutex::new(receiver),
             same,
+            runners: AtomicUsize::new(0),
         }
     }
 
+    pub(crate) fn run(&self) -> Runner<'_> {
+        self.runners.fetch_add(1, Relaxed);
+        Runner(&self.runners)
+    }
+
+    /// Whether anybody could tell a difference, or measures.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.same.is_some() || self.runners.load(Relaxed) > 0
+    }
+
     /// Whether anybody could tell a difference.
-    pub(crate) const fn is_wanted(&self) -> bool {
+    const fn can_tell(&self) -> bool {
         self.same.is_some()
     }
 
@@ -75,29 +101,36 @@ where
         if !self.word().writes_both() {
             return Comparison::Unknown;
         }
-        let first = self.compare_once(key).await;
+        let first = self.compare_once(key, true).await;
         let found = match first {
             Comparison::Same | Comparison::Unknown => first,
             _ => {
                 let _order = self.order.lock(self.hash(key)).await;
                 // It may have been rolled back meanwhile.
                 match self.word().writes_both() {
-                    true => self.compare_once(key).await,
+                    true => self.compare_once(key, false).await,
                     false => Comparison::Unknown,
                 }
             }
         };
-        self.counters.shadow_reads[found].increment();
+        if self.shadow.can_tell() {
+            self.counters.shadow_reads[found].increment();
+        }
         found
     }
 
-    async fn compare_once(&self, key: &K) -> Comparison {
+    async fn compare_once(&self, key: &K, measured: bool) -> Comparison {
         let doubtful = |side| !self.doubts.are_none() && self.doubts.holds(side, key);
         if doubtful(Side::Legacy) || doubtful(Side::New) {
             return Comparison::Unknown;
         }
-        let legacy = self.on(Side::Legacy, self.legacy.get(key)).await;
-        let new = self.on(Side::New, self.new.get(key)).await;
+        let (legacy, new) = match measured {
+            true => self.probe(key).await,
+            false => (
+                self.on(Side::Legacy, self.legacy.get(key)).await,
+                self.on(Side::New, self.new.get(key)).await,
+            ),
+        };
         let new = new.map(|found| self.of_this_try(self.word(), found));
         match (legacy, new) {
             (Ok(legacy), Ok(new)) => self.difference(legacy, new),
@@ -111,6 +144,24 @@ where
                 Comparison::Unknown
             }
         }
+    }
+
+    /// Asks both, and measures; by turns the one or the other first, for the second finds what they share warm.
+    async fn probe(&self, key: &K) -> (Found<V>, Found<V>) {
+        let clock = self.home.around.clock();
+        let legacy = self.on(Side::Legacy, self.legacy.get(key));
+        let legacy = self.meter.probe(clock, Side::Legacy, legacy);
+        let new = async {
+            let found = self.on(Side::New, self.new.get(key)).await;
+            found.map(|found| self.of_this_try(self.word(), found))
+        };
+        let new = self.meter.probe(clock, Side::New, new);
+        if fastrand::bool() {
+            let legacy = legacy.await;
+            return (legacy, new.await);
+        }
+        let new = new.await;
+        (legacy.await, new)
     }
 
     fn difference(&self, legacy: Option<Entry<V>>, new: Option<Entry<V>>) -> Comparison {

@@ -49,7 +49,7 @@ where
     N: CacheAdapter<K, V>,
 {
     /// A mark outlives the change that it announces: so long may it take until legacy has carried it out.
-    fn hold(&self) -> Duration {
+    fn marked_for(&self) -> Duration {
         let longest =
             |side, limit: Option<Duration>| self.limits.get(side).max(limit.unwrap_or_default());
         let to_new = longest(Side::New, self.new.limit());
@@ -70,7 +70,7 @@ where
             };
             return self.apply_bare(side, key, entry, word).await;
         }
-        let (hold, mark) = (self.hold(), fastrand::u64(..));
+        let (hold, mark) = (self.marked_for(), fastrand::u64(..));
         let began = self.elapsed();
         let marked = self.new.mark(key, mark, hold);
         if let Err(error) = self.on(Side::New, marked).await {
@@ -117,7 +117,7 @@ where
             return false;
         }
         let lease = fastrand::u64(..);
-        let leased = self.new.lease(key, lease, self.hold());
+        let leased = self.new.lease(key, lease, self.marked_for());
         if !matches!(self.on(Side::New, leased).await, Ok(true)) {
             return false;
         }

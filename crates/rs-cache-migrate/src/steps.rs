@@ -5,10 +5,9 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use rs_core::{Mandate, Share, Signal, SignalKind};
 
 use crate::{
-    CacheAdapter, MigrationKey, MigrationReport, MigrationState, Side, Stage, StepRefused, event,
+    CacheAdapter, MigrationKey, MigrationState, Ruling, Side, Stage, StepRefused, event,
     inner::Inner,
     ledger::{Decision, Ledger},
-    metrics::CacheOperation,
     state::{ALL, Word, hundredths},
     sync::Ordering,
 };
@@ -18,6 +17,7 @@ use crate::{
 pub(crate) struct Because {
     pub(crate) by: Option<Mandate>,
     pub(crate) why: String,
+    pub(crate) evidence: Vec<Ruling>,
 }
 
 impl From<Mandate> for Because {
@@ -25,12 +25,13 @@ impl From<Mandate> for Because {
         Self {
             why: "ordered".to_owned(),
             by: Some(mandate),
+            evidence: Vec::new(),
         }
     }
 }
 
 impl<K, V, L, N> Inner<K, V, L, N> {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -41,7 +42,28 @@ impl<K, V, L, N> Inner<K, V, L, N> {
     }
 
     fn note(&self, kind: &'static SignalKind, from: Word, to: Word, because: Because) {
-        let Because { by, why } = because;
+        self.write_down(kind, (from, to), because, true);
+    }
+
+    /// What would have been done, and was not.
+    pub(crate) fn note_opinion(
+        &self,
+        kind: &'static SignalKind,
+        from: Word,
+        to: Word,
+        because: Because,
+    ) {
+        self.write_down(kind, (from, to), because, false);
+    }
+
+    fn write_down(
+        &self,
+        kind: &'static SignalKind,
+        (from, to): (Word, Word),
+        because: Because,
+        taken: bool,
+    ) {
+        let Because { by, why, evidence } = because;
         let (from, to) = (from.state(), to.state());
         self.home.record(|| {
             let signal: Signal = event::at(kind, self.name(), &to, &why);
@@ -57,6 +79,8 @@ impl<K, V, L, N> Inner<K, V, L, N> {
             to,
             why,
             by,
+            evidence,
+            taken,
         });
     }
 
@@ -111,13 +135,21 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         by: Option<Mandate>,
         why: String,
     ) -> Result<MigrationState, StepRefused> {
+        let evidence = Vec::new();
+        self.roll_back_because(Because { by, why, evidence })
+    }
+
+    pub(crate) fn roll_back_because(
+        &self,
+        because: Because,
+    ) -> Result<MigrationState, StepRefused> {
         loop {
             let word = self.word();
             let next = word.rolled_back()?;
             self.stepped.store(self.elapsed(), Ordering::Release);
             if self.exchange(word, next) {
                 self.counters.rollbacks.increment();
-                self.note(&event::ROLLED_BACK, word, next, Because { by, why });
+                self.note(&event::ROLLED_BACK, word, next, because);
                 return Ok(next.state());
             }
         }
@@ -215,29 +247,5 @@ where
             Ok(next)
         };
         self.take(step, because)
-    }
-
-    pub(crate) fn report(&self) -> MigrationReport {
-        let now = self.home.around.clock().now();
-        let ledger = self.ledger();
-        let errors = [Side::Legacy, Side::New].into_iter().flat_map(|side| {
-            [
-                CacheOperation::Get,
-                CacheOperation::Set,
-                CacheOperation::Delete,
-            ]
-            .map(|operation| self.counters.errors[(side, operation)].value())
-        });
-        MigrationReport {
-            state: self.word().state(),
-            for_time: ledger.stands_for(now),
-            legacy_hits: self.counters.legacy_hits.value(),
-            new_hits: self.counters.new_hits.value(),
-            fallbacks: self.counters.fallbacks.value(),
-            promotions: self.counters.promotions.value(),
-            errors: errors.sum(),
-            doubtful: (self.doubts.len(Side::Legacy), self.doubts.len(Side::New)),
-            decisions: ledger.decisions().cloned().collect(),
-        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::{
     CacheAdapter, MigrationKey, Side, Stage, event, inner::Inner, metrics::CacheOperation,
 };
@@ -20,6 +22,12 @@ where
 {
     pub(crate) async fn run(&self) {
         let mut waiting = self.shadow.receiver.lock().await;
+        // A cache that hangs must not keep the pilot from judging.
+        tokio::join!(self.fly(), self.compare_and_tend(&mut waiting));
+    }
+
+    async fn compare_and_tend(&self, waiting: &mut mpsc::Receiver<K>) {
+        let _wanted = self.shadow.run();
         let mut next = self.home.around.clock().now() + EVERY;
         loop {
             tokio::select! {

@@ -41,6 +41,7 @@ where
         entry: Option<Entry<V>>,
         word: Word,
     ) -> Result<(), CacheError> {
+        self.meter.changed();
         // A caller that goes away in between leaves the second without the change.
         let mut second = Doubt::raise(self, first.other(), key);
         let done = self.apply(first, key, entry.clone(), word).await;

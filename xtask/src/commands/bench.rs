@@ -44,6 +44,14 @@ pub(crate) fn run(workspace: &Workspace, args: &mut Args) -> Result<ExitCode> {
     let mut cargo = Invocation::cargo("bench")
         .args(json.then_some("--quiet"))
         .args(["-p", BENCH]);
+    // A peer of `balance` is built by cmake: who has none is told, and gets the others.
+    if chosen.contains(&"balance") {
+        if has_program("cmake") {
+            cargo = cargo.args(["--features", "pingora"]);
+        } else {
+            eprintln!("cmake is missing: `balance` is measured without pingora");
+        }
+    }
     for name in chosen {
         cargo = cargo.args(["--bench", name]);
     }
@@ -57,4 +65,9 @@ pub(crate) fn run(workspace: &Workspace, args: &mut Args) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }

@@ -18,6 +18,7 @@ mod local;
 #[cfg(feature = "redis")]
 mod redis;
 mod rubbish;
+mod wrappers;
 
 use std::time::Duration;
 #[cfg(any(feature = "consul", feature = "redis"))]

@@ -231,12 +231,12 @@ pub struct Hashing {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum HashTable {
-    /// Every endpoint has nearly the same number of places in a table. Fastest and fairest; a few keys of
-    /// those that stay move, too.
+    /// Every endpoint has nearly the same number of places in a table. Fairest; a few keys of those that stay
+    /// move, too: of a hundred endpoints 1.2 times as many as have to, of a thousand several times as many.
     #[default]
     Maglev,
-    /// Every endpoint has points on a ring. Only keys of those that go move, and keys to those that come;
-    /// the shares are less even.
+    /// Every endpoint has points on a ring. Only keys of those that go move, and keys to those that come,
+    /// however many endpoints there are; the shares are less even.
     Ring,
 }
 

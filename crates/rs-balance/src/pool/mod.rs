@@ -60,7 +60,7 @@ use rs_metrics::{
 };
 
 use self::shelf::{Shared, Shelf};
-use crate::{Balancer, Change, Endpoint, Explanation, Health};
+use crate::{Balancer, Change, Endpoint, EndpointHealth, Explanation};
 
 label_set! {
     /// Why there was no connection for a call, though there was an endpoint.
@@ -249,7 +249,7 @@ impl<C: Connect> BalancedPool<C> {
         clippy::must_use_candidate,
         reason = "an endpoint may go while it is checked"
     )]
-    pub fn check(&self, id: &str, health: Health) -> bool {
+    pub fn check(&self, id: &str, health: EndpointHealth) -> bool {
         self.0.balancer.check(id, health)
     }
 

@@ -20,6 +20,11 @@ pub(crate) trait Field {
     /// How much it can carry, slow start included; 1 where the strategy does not ask.
     fn weight(&self, place: usize) -> f32;
 
+    /// Whether some weights differ.
+    fn is_weighed(&self) -> bool {
+        true
+    }
+
     /// Its part of all weights.
     fn share(&self, place: usize) -> f64;
 

@@ -162,7 +162,12 @@ fn random(field: &impl Field, choosing: &Choosing<'_>) -> usize {
 /// Calls in flight for the weight, the one to come included.
 #[inline]
 fn load(field: &impl Field, place: usize) -> f32 {
-    (field.in_flight(place) + 1) as f32 / field.weight(place)
+    let calls = (field.in_flight(place) + 1) as f32;
+    if field.is_weighed() {
+        calls / field.weight(place)
+    } else {
+        calls
+    }
 }
 
 /// Of two different ones the better; of one that one.
@@ -197,21 +202,77 @@ fn better_of_two(
 }
 
 /// The least loaded of all; among several any.
-#[inline(never)]
+#[inline]
 fn exact(field: &impl Field, choosing: &Choosing<'_>) -> usize {
-    let tie = choosing.dice.roll();
-    let least = |all: bool| {
-        (0..field.len())
-            .filter(|place| all || field.takes_part(*place, choosing))
-            .map(|place| {
-                // A different order each time, for who is equal.
-                let order = hash::spread(tie ^ place as u64);
-                (load(field, place), order, place)
-            })
-            .min_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)))
-            .map(|(.., place)| place)
-    };
-    least(false).or_else(|| least(true)).unwrap_or(0)
+    let (least, ties) = least(field, choosing, 0, field.len().min(BLOCK));
+    if field.len() <= BLOCK && ties != 0 {
+        return any_of(ties, choosing);
+    }
+    exact_of_many(field, choosing, least, ties)
+}
+
+/// So many are compared at once: who is equal is a bit.
+const BLOCK: usize = 64;
+
+/// The least load among those from one place up to another, and, counted from there, who has it.
+#[inline(always)]
+fn least(field: &impl Field, choosing: &Choosing<'_>, from: usize, to: usize) -> (f32, u64) {
+    let (mut least, mut ties) = (f32::INFINITY, 0_u64);
+    for place in from..to {
+        if !field.takes_part(place, choosing) {
+            continue;
+        }
+        let (load, bit) = (load(field, place), 1 << (place - from));
+        if load < least {
+            (least, ties) = (load, bit);
+        } else if load == least {
+            ties |= bit;
+        }
+    }
+    (least, ties)
+}
+
+/// Any of the places whose bits are set; the lowest is 0.
+#[inline]
+fn any_of(mut bits: u64, choosing: &Choosing<'_>) -> usize {
+    if !bits.is_power_of_two() {
+        for _ in 0..choosing.dice.below(bits.count_ones() as usize) {
+            bits &= bits - 1;
+        }
+    }
+    bits.trailing_zeros() as usize
+}
+
+/// Goes on where the first block ended.
+#[inline(never)]
+fn exact_of_many(field: &impl Field, choosing: &Choosing<'_>, first: f32, ties: u64) -> usize {
+    let (mut best, mut among) = (first, u64::from(ties.count_ones()));
+    let mut chosen = (among > 0).then(|| any_of(ties, choosing));
+    for from in (BLOCK..field.len()).step_by(BLOCK) {
+        let (load, ties) = least(field, choosing, from, field.len().min(from + BLOCK));
+        let count = u64::from(ties.count_ones());
+        if count == 0 || chosen.is_some() && load > best {
+            continue;
+        }
+        if load < best {
+            among = 0;
+        }
+        (best, among) = (load, among + count);
+        // Each of those that are equal so far with the same chance.
+        if scaled(choosing.dice.roll(), among as usize).0 < count as usize {
+            chosen = Some(from + any_of(ties, choosing));
+        }
+    }
+    chosen.unwrap_or_else(|| exact_of_all(field, choosing))
+}
+
+/// Nobody takes part: the least loaded of all, then.
+#[cold]
+fn exact_of_all(field: &impl Field, choosing: &Choosing<'_>) -> usize {
+    let start = choosing.dice.below(field.len());
+    let places = (start..field.len()).chain(0..start);
+    let by_load = |one: &usize, other: &usize| load(field, *one).total_cmp(&load(field, *other));
+    places.min_by(by_load).unwrap_or(0)
 }
 
 /// Whether a call is likely done sooner by this one. One that nobody knows is taken to be as fast as the

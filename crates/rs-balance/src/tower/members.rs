@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tower::discover::{Change as News, Discover};
 
 use super::BalanceService;
-use crate::{Balancer, BalancerConfig, Change, Endpoint, Health};
+use crate::{Balancer, BalancerConfig, Change, Endpoint, EndpointHealth};
 
 /// The service of an endpoint, from which handles take clones.
 pub(crate) struct Member<S> {
@@ -255,7 +255,7 @@ impl<S: Send + 'static> Services<S> {
         clippy::must_use_candidate,
         reason = "an endpoint may go while it is checked"
     )]
-    pub fn check(&self, id: &str, health: Health) -> bool {
+    pub fn check(&self, id: &str, health: EndpointHealth) -> bool {
         self.0.balancer.check(id, health)
     }
 

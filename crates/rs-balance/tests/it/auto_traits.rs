@@ -63,7 +63,7 @@ fn every_public_type() {
         Explanation: "Send Sync Unpin Clone";
         HashTable: "Send Sync Unpin Copy Clone";
         Hashing: "Send Sync Unpin Copy Clone";
-        Health: "Send Sync Unpin Copy Clone";
+        EndpointHealth: "Send Sync Unpin Copy Clone";
         Latency: "Send Sync Unpin Copy Clone";
         Lease<u32>: "Send Sync Unpin";
         LoadBalancer: "Send Sync Unpin Copy Clone";

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use rs_balance::{
-    Balancer, BalancerConfig, Endpoint, Health, NoEndpoint, Outliers, SlowStart, Strategy,
+    Balancer, BalancerConfig, Endpoint, EndpointHealth, NoEndpoint, Outliers, SlowStart, Strategy,
 };
 use rs_core::{Call, Mandate, Outcome};
 
@@ -34,12 +34,12 @@ fn without_endpoints_there_is_a_reason() {
         NoEndpoint::of(&balancer.try_pick(&call()).unwrap_err()).unwrap()
     };
     assert_eq!(why(&balancer), NoEndpoint::Empty);
-    balancer.update(endpoints(2).map(|endpoint| endpoint.with_health(Health::Draining)));
+    balancer.update(endpoints(2).map(|endpoint| endpoint.with_health(EndpointHealth::Draining)));
     assert_eq!(why(&balancer), NoEndpoint::Draining);
     balancer
         .reconfigure(BalancerConfig::new(Strategy::Random).with_panic_below(rs_core::Share::NONE))
         .unwrap();
-    balancer.update(endpoints(2).map(|endpoint| endpoint.with_health(Health::Unhealthy)));
+    balancer.update(endpoints(2).map(|endpoint| endpoint.with_health(EndpointHealth::Unhealthy)));
     assert_eq!(why(&balancer), NoEndpoint::Unhealthy);
     balancer.update(endpoints(2));
     assert!(balancer.pick(&call()).is_some());
@@ -190,15 +190,19 @@ fn no_more_are_ejected_than_may_be() {
 fn when_too_few_look_well_nobody_is_believed() {
     let (balancer, _) = of(Strategy::RoundRobin, 10);
     let ids: Vec<String> = (0..10).map(|id| format!("e{id}")).collect();
-    balancer.check_all(ids.iter().take(5).map(|id| (&**id, Health::Unhealthy)));
+    balancer.check_all(
+        ids.iter()
+            .take(5)
+            .map(|id| (&**id, EndpointHealth::Unhealthy)),
+    );
     assert!(!balancer.is_panicking());
     assert_eq!(shares(&balancer, 100).len(), 5);
-    balancer.check("e5", Health::Unhealthy);
+    balancer.check("e5", EndpointHealth::Unhealthy);
     assert!(balancer.is_panicking());
     assert_eq!(shares(&balancer, 100).len(), 10);
     balancer.drain("e0", Mandate::new("anna", "a drill"));
     assert_eq!(shares(&balancer, 90).len(), 9, "orders hold");
-    balancer.check_all(ids.iter().map(|id| (&**id, Health::Healthy)));
+    balancer.check_all(ids.iter().map(|id| (&**id, EndpointHealth::Healthy)));
     assert!(!balancer.is_panicking());
 }
 

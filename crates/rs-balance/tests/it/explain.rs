@@ -1,4 +1,4 @@
-use rs_balance::{BalancerConfig, Health, NoEndpoint, Strategy, ZonePart, Zones};
+use rs_balance::{BalancerConfig, EndpointHealth, NoEndpoint, Strategy, ZonePart, Zones};
 use rs_core::{Call, Outcome};
 
 use crate::support::{balancer, call, endpoint, endpoints, of, strategies};
@@ -72,7 +72,7 @@ fn zones_and_panics_are_told() {
     let (balancer, _) = balancer(config);
     balancer.update((0..4).map(|id| endpoint(id).in_zone(if id < 2 { "here" } else { "there" })));
     assert_eq!(balancer.explain(&call()).zones, ZonePart::Local);
-    balancer.update(endpoints(4).map(|endpoint| endpoint.with_health(Health::Unhealthy)));
+    balancer.update(endpoints(4).map(|endpoint| endpoint.with_health(EndpointHealth::Unhealthy)));
     let why = balancer.explain(&call());
     assert!(why.panicking);
     assert_eq!(why.considered[0].state, "unhealthy");

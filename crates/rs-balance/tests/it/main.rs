@@ -10,6 +10,7 @@ mod control;
 mod explain;
 mod fairness;
 mod guards;
+mod hostile;
 mod model;
 mod places;
 #[cfg(feature = "pool")]

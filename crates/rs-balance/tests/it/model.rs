@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use rs_balance::{BalancerConfig, Health, Lease, NoEndpoint, Outliers, SlowStart, Strategy};
+use rs_balance::{
+    BalancerConfig, EndpointHealth, Lease, NoEndpoint, Outliers, SlowStart, Strategy,
+};
 use rs_core::{Call, Mandate, Outcome, Share};
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ enum Step {
         which: usize,
         how: u8,
     },
-    Check(u32, Health),
+    Check(u32, EndpointHealth),
     Eject(u32),
     Restore(u32),
     Pass(u64),
@@ -32,7 +34,7 @@ fn step() -> impl Strategy_ {
         2 => (any::<u8>(), any::<u8>()).prop_map(|(there, heavy)| Step::Update(there, heavy)),
         8 => (any::<u64>(), 1..4_u32).prop_map(|(key, attempt)| Step::Pick { key, attempt }),
         6 => (any::<usize>(), 0..4_u8).prop_map(|(which, how)| Step::End { which, how }),
-        1 => (0..8_u32, prop_oneof![Just(Health::Healthy), Just(Health::Unhealthy), Just(Health::Draining)])
+        1 => (0..8_u32, prop_oneof![Just(EndpointHealth::Healthy), Just(EndpointHealth::Unhealthy), Just(EndpointHealth::Draining)])
             .prop_map(|(id, health)| Step::Check(id, health)),
         1 => (0..8_u32).prop_map(Step::Eject),
         1 => (0..8_u32).prop_map(Step::Restore),
@@ -48,7 +50,7 @@ impl<S: proptest::strategy::Strategy<Value = Step>> Strategy_ for S {}
 #[derive(Default)]
 struct Model {
     there: BTreeSet<u32>,
-    checked: BTreeMap<u32, Health>,
+    checked: BTreeMap<u32, EndpointHealth>,
     ordered: BTreeSet<u32>,
 }
 
@@ -59,8 +61,8 @@ impl Model {
         self.there
             .iter()
             .copied()
-            .filter(|id| !self.ordered.contains(id) && health(id) != Health::Draining)
-            .filter(|id| panic || health(id) == Health::Healthy)
+            .filter(|id| !self.ordered.contains(id) && health(id) != EndpointHealth::Draining)
+            .filter(|id| panic || health(id) == EndpointHealth::Healthy)
             .collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Priorities and zones.
 
-use rs_balance::{Balancer, BalancerConfig, Health, Strategy, Zones};
+use rs_balance::{Balancer, BalancerConfig, EndpointHealth, Strategy, Zones};
 use rs_core::Share;
 
 use crate::support::{balancer, endpoint, shares};
@@ -15,7 +15,7 @@ fn below(balancer: &Balancer<u32>, limit: u32) -> f64 {
 
 fn ill(balancer: &Balancer<u32>, ids: std::ops::Range<u32>) {
     let ids: Vec<String> = ids.map(|id| format!("e{id}")).collect();
-    balancer.check_all(ids.iter().map(|id| (&**id, Health::Unhealthy)));
+    balancer.check_all(ids.iter().map(|id| (&**id, EndpointHealth::Unhealthy)));
 }
 
 #[test]
@@ -106,7 +106,10 @@ fn a_zone_keeps_what_it_can_carry() {
     balancer
         .reconfigure(BalancerConfig::new(Strategy::TwoChoices).with_zones(told))
         .unwrap();
-    balancer.check_all([("e0", Health::Healthy), ("e1", Health::Healthy)]);
+    balancer.check_all([
+        ("e0", EndpointHealth::Healthy),
+        ("e1", EndpointHealth::Healthy),
+    ]);
     assert_eq!(below(&balancer, 2), 1.0, "few callers");
 }
 

@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use rs_balance::{Candidate, Endpoint, Health, LoadBalancer, Strategy};
+use rs_balance::{Candidate, Endpoint, EndpointHealth, LoadBalancer, Strategy};
 
 use crate::support::strategies;
 
@@ -58,7 +58,7 @@ fn connections_decide_where_they_are_looked_at() {
 #[test]
 fn those_that_are_not_up_are_left_out() {
     let candidates = [
-        Endpoint::new("a", ()).with_health(Health::Unhealthy),
+        Endpoint::new("a", ()).with_health(EndpointHealth::Unhealthy),
         Endpoint::new("b", ()).with_weight(f64::NAN),
         Endpoint::new("c", ()).with_weight(0.0),
     ];
@@ -71,7 +71,7 @@ fn those_that_are_not_up_are_left_out() {
             );
         }
     }
-    let ill = candidates.map(|endpoint| endpoint.with_health(Health::Unhealthy));
+    let ill = candidates.map(|endpoint| endpoint.with_health(EndpointHealth::Unhealthy));
     assert!(LoadBalancer::select(&ill, &Strategy::Random).is_none());
 }
 

@@ -68,38 +68,45 @@ fn a_server_that_fails_fast_is_no_fast_server() {
 }
 
 #[test]
-fn a_newcomer_gets_its_first_call_at_once_and_its_share_after_slow_start() {
+fn a_newcomer_gets_its_first_call_at_once() {
+    newcomer(false);
+}
+
+#[test]
+fn a_newcomer_gets_its_share_after_slow_start() {
+    newcomer(true);
+}
+
+fn newcomer(slow_start: bool) {
     let newcomer = Server {
         from: Duration::from_secs(20),
         ..WELL
     };
     for strategy in crate::support::strategies() {
-        for slow_start in [false, true] {
-            let config = BalancerConfig::new(strategy.clone());
-            let config = match slow_start {
-                true => config.with_slow_start(SlowStart::over(Duration::from_secs(10))),
-                false => config,
-            };
-            let happened = World::with(newcomer).run(&config).unwrap();
-            let first = happened.first[9].unwrap() - newcomer.from;
-            let later: u32 = happened
-                .over_time
-                .iter()
-                .map(|tenths| tenths[6..].iter().sum::<u32>())
-                .sum();
-            let its: u32 = happened.over_time[9][6..].iter().sum();
-            let share = f64::from(its) / f64::from(later);
-            println!(
-                "{strategy}, slow start {slow_start}: first call after {first:?}, then {:.1}%",
-                share * 100.0
-            );
-            let soon = if slow_start { 5000 } else { 500 };
-            assert!(
-                first <= Duration::from_millis(soon),
-                "{strategy}: {first:?}"
-            );
-            assert!((0.085..0.115).contains(&share), "{strategy}: {share}");
-        }
+        let config = BalancerConfig::new(strategy.clone());
+        let config = match slow_start {
+            true => config.with_slow_start(SlowStart::over(Duration::from_secs(10))),
+            false => config,
+        };
+        let happened = World::with(newcomer).run(&config).unwrap();
+        let first = happened.first[9].unwrap() - newcomer.from;
+        let later: u32 = happened
+            .over_time
+            .iter()
+            .map(|tenths| tenths[6..].iter().sum::<u32>())
+            .sum();
+        let its: u32 = happened.over_time[9][6..].iter().sum();
+        let share = f64::from(its) / f64::from(later);
+        println!(
+            "{strategy}, slow start {slow_start}: first call after {first:?}, then {:.1}%",
+            share * 100.0
+        );
+        let soon = if slow_start { 5000 } else { 500 };
+        assert!(
+            first <= Duration::from_millis(soon),
+            "{strategy}: {first:?}"
+        );
+        assert!((0.085..0.115).contains(&share), "{strategy}: {share}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
 };
 
-use rs_balance::{Balancer, BalancerConfig, Endpoint, Health, Strategy};
+use rs_balance::{Balancer, BalancerConfig, Endpoint, EndpointHealth, Strategy};
 use rs_core::{Call, Outcome, Share};
 
 use crate::support::{around, strategies};
@@ -81,7 +81,7 @@ fn swap_while_picking(strategy: Strategy) {
         for _ in 0..enough {
             let ids: Vec<usize> = (0..16).filter(|id| *id < 2 || dice.bool()).collect();
             put(&ids);
-            balancer.check(&format!("e{}", dice.u8(1..16)), Health::Unhealthy);
+            balancer.check(&format!("e{}", dice.u8(1..16)), EndpointHealth::Unhealthy);
             // After an update has returned, a pick finds nobody who is gone.
             let there: HashSet<String> = ids.iter().map(|id| format!("e{id}")).collect();
             for _ in 0..20 {

@@ -70,6 +70,7 @@ fn every_public_type() {
         DetailedMetrics: "Send Sync Unpin Copy Clone";
         Entries: "Send Sync Unpin Copy Clone";
         Entry<u8>: "Send Sync Unpin Copy Clone";
+        Finding: "Send Sync Unpin Copy Clone";
         Gates: "Send Sync Unpin Clone";
         GatesConfig: "Send Sync Unpin Clone";
         Judged: "Send Sync Unpin Clone";
@@ -77,14 +78,20 @@ fn every_public_type() {
         MigrationConfig: "Send Sync Unpin Clone";
         MigrationReport: "Send Sync Unpin Clone";
         MigrationState: "Send Sync Unpin Copy Clone";
+        PilotConfig: "Send Sync Unpin Clone";
+        PilotMode: "Send Sync Unpin Copy Clone";
+        PilotReport: "Send Sync Unpin Clone";
+        Ruling: "Send Sync Unpin Clone";
         Side: "Send Sync Unpin Copy Clone";
-        SideWindow: "Send Sync Unpin Copy Clone";
+        SideWindow: "Send Sync Unpin Clone";
+        StageSeen: "Send Sync Unpin Clone";
+        Times: "Send Sync Unpin Clone";
         Stage: "Send Sync Unpin Copy Clone";
         StepRefused: "Send Sync Unpin Clone";
         Stored<u8>: "Send Sync Unpin Copy Clone";
         TtlCache<String, u8>: "Send Sync Unpin Clone";
         Verdict: "Send Sync Unpin Copy Clone";
-        Window: "Send Sync Unpin Copy Clone";
+        Window: "Send Sync Unpin Clone";
     }
 }
 

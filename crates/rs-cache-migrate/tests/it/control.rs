@@ -58,7 +58,7 @@ async fn it_is_steered_through_the_directory() {
     let entry = bench.directory.find("cache_migration", "prompts").unwrap();
     assert_eq!(
         Inspect::actions(&*entry).len(),
-        5 + usize::from(cfg!(feature = "serde"))
+        7 + usize::from(cfg!(feature = "serde"))
     );
 }
 

@@ -10,7 +10,10 @@ mod caches;
 mod control;
 mod failures;
 mod gates;
+#[path = "../../examples/degradations/lab.rs"]
+mod lab;
 mod model;
+mod pilot;
 #[cfg(feature = "redis")]
 mod processes;
 mod race;

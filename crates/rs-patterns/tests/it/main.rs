@@ -10,6 +10,7 @@ mod background;
 mod balanced;
 mod handler;
 mod manager;
+mod registries;
 mod spans;
 mod stack;
 mod tower;
