@@ -106,7 +106,9 @@
 //! A read sees the value before or after a change that it overlaps, and no process sees an older one after
 //! another has seen a newer. What is promised stands on three things: every process hears of a step within
 //! [`with_propagation`](MigrationConfig::with_propagation), one that starts later [joins](CacheMigration::join) where
-//! the others stand, and new evicts no mark.
+//! the others stand, and new forgets no mark that it has acknowledged and remembers what was there before: it
+//! evicts none, and keeps either nothing over a restart or, with `appendfsync always`, everything. Where legacy
+//! forgets what it acknowledged, it does so with and without a migration.
 //!
 //! # Caches
 //!
@@ -248,7 +250,7 @@
 //! - **Two levels for several processes**: nobody tells the memory of one what another changed.
 //! - **Cheap changes.** A change of both costs about twice what the two caches cost, a change in `complete` two
 //!   thirds more than the bare cache.
-//! - **A bench** beside the peers: the figures above are from one thread and one program that is not kept.
+//! - **Figures of the bench** (`cargo xtask bench cache-migrate`): those above are older than the lock of one word.
 //!
 //! # Features
 //!

@@ -45,6 +45,8 @@ use crate::{CacheAdapter, CacheError, Capabilities, Entry};
 /// | `rs-since:{prefix}` | since when this server forgets nothing |
 ///
 /// Marks must not be evicted while they last, so give the server memory, or a policy that spares what is new.
+/// A new server keeps nothing over a restart, or everything (`appendfsync always`): one that comes back as it was
+/// a second ago has values again whose marks it has forgotten.
 /// Whoever fails over to a replica that has not heard of a mark, or sets the clock of the server forward by
 /// seconds, must clear the new cache.
 ///
