@@ -51,6 +51,19 @@
 //! | [`Merge`] | several registries as one |
 //! | [`Guarded`] | a policy around the operations: a breaker, a retry, a pipeline |
 //!
+//! # From a file, and while it runs
+//!
+//! [`BackendConfig`] reads from TOML or JSON which backend it is to be, with wrappers and all, and makes it.
+//! Consul, Redis, [`File`] and [`Failover`] take another configuration while they run, by `reconfigure` or as
+//! the action of the same name in the directory: watches keep what they know and go on with the new one,
+//! registrations follow at their next renewal, and what is wrong is refused whole.
+//!
+//! # A backend of your own
+//!
+//! Implement [`Backend`]; [`Watch::from_sets`] makes a watch of a stream of sets, and leaves out what is no
+//! news. The suite `rs_backends::conformance` says whether it keeps all promises, also that of a registry that
+//! is away. `tests/it/broken.rs` has one, with a dozen things that can be wrong with it.
+//!
 //! # What is believed
 //!
 //! The same rules for every registry:
@@ -93,7 +106,8 @@
 //! | `service_discovery_backend_snapshots_total` | what happened to the file of [`Cached`], by `result` |
 //!
 //! Signals: `backend/forgotten`, `backend/emptied`, `backend/failed_over`, `backend/failed_back`,
-//! `backend/snapshot_refused`, `backend/snapshot_failed`. With the feature `tracing` each operation is a span
+//! `backend/snapshot_refused`, `backend/snapshot_failed`, `backend/reconfigured`,
+//! `backend/reconfiguration_refused`. With the feature `tracing` each operation is a span
 //! `sdm.backend.<kind>.<operation>`.
 //!
 //! # Cancel safety
@@ -105,12 +119,12 @@
 //!
 //! - etcd, Kubernetes and DNS.
 //! - TLS to Consul; for Redis through features of the `redis` crate, which is not tested here.
-//! - A fuzz target: the decoders are tested with rubbish by `proptest` alone.
-//! - Reconfiguration while it runs, and configuration from files.
+//! - Another configuration for [`Cached`] and [`Merge`] while they run.
 
 mod backend;
 mod belief;
 mod cached;
+mod choice;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "consul")]
@@ -119,12 +133,18 @@ mod error;
 mod failover;
 mod file;
 mod filter;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guarded;
 mod health;
+mod in_force;
 mod instance;
 #[cfg(any(feature = "consul", feature = "redis"))]
 mod keeper;
 mod listing;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod live;
 mod memory;
 mod merge;
 pub mod metrics;
@@ -145,6 +165,7 @@ mod watch;
 pub use async_trait::async_trait;
 pub use backend::Backend;
 pub use cached::{Cached, CachedConfig};
+pub use choice::BackendConfig;
 #[cfg(feature = "consul")]
 pub use consul::{Consul, ConsulConfig};
 pub use error::BackendError;

@@ -7,17 +7,27 @@
 
 mod allocations;
 mod auto_traits;
+mod broken;
+mod config;
 #[cfg(feature = "consul")]
 mod consul;
 #[cfg(feature = "consul")]
 mod consul_lies;
+#[cfg(all(feature = "consul", feature = "redis"))]
+mod facts;
 mod file;
 mod filter;
 mod instance;
 mod local;
+#[cfg(all(feature = "consul", feature = "redis"))]
+mod processes;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_lies;
 mod rubbish;
+#[cfg(all(feature = "consul", feature = "redis"))]
+mod steady;
 mod wrappers;
 
 use std::time::Duration;
