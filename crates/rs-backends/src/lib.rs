@@ -119,6 +119,7 @@
 //!
 //! - etcd, Kubernetes and DNS.
 //! - TLS to Consul; for Redis through features of the `redis` crate, which is not tested here.
+//! - Less than a kibibyte for each instance with its share of a connection: 1.2 in Redis, 1.5 in Consul.
 //! - Another configuration for [`Cached`] and [`Merge`] while they run.
 
 mod backend;
