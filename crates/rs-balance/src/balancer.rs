@@ -1,6 +1,8 @@
 use std::{fmt, sync::Arc as Std};
 
-use rs_core::{Call, Classify, ConfigError, Failure, Guard, Mandate, Name, Rejection, Value};
+use rs_core::{
+    Call, Classify, Clock, ConfigError, Failure, Guard, Mandate, Name, Rejection, Value,
+};
 use rs_metrics::{
     Surroundings,
     pattern::{Home, Rules},
@@ -118,6 +120,10 @@ where
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.home.name
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        self.0.home.around.clock()
     }
 
     /// An endpoint for this call, if there is one.

@@ -276,27 +276,13 @@ impl ResponseTimes {
             return None;
         }
         let time = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let quantile = |share| time(times.quantile(share).unwrap_or_default());
         Some(Self {
             timed,
             mean: time(times.sum / timed as f64),
-            p50: time(quantile(times, 0.5)),
-            p95: time(quantile(times, 0.95)),
-            p99: time(quantile(times, 0.99)),
+            p50: quantile(0.5),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
         })
     }
-}
-
-/// As Prometheus reads it off: evenly spread within a bucket; above the last bound, the last bound.
-fn quantile(times: &Distribution, quantile: f64) -> f64 {
-    let rank = quantile * times.count() as f64;
-    let (mut below, mut lower) = (0.0, 0.0);
-    for (bound, count) in times.bounds.iter().zip(&times.counts) {
-        let count = *count as f64;
-        if count > 0.0 && below + count >= rank {
-            return lower + (bound - lower) * ((rank - below) / count);
-        }
-        below += count;
-        lower = *bound;
-    }
-    lower
 }

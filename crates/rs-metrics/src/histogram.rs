@@ -114,6 +114,53 @@ impl Distribution {
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
+
+    /// The value that this share of the values does not exceed, read off the buckets as Prometheus does:
+    /// evenly spread within a bucket; above the last bound, the last bound. `None` if there are no values.
+    ///
+    /// ```
+    /// use rs_metrics::{Distribution, LATENCY};
+    ///
+    /// let mut counts = vec![0; LATENCY.len() + 1];
+    /// counts[1] = 100; // above 0.5 ms, up to 1 ms
+    /// let times = Distribution::new(LATENCY, counts, 0.08).expect("one more than bounds");
+    /// assert_eq!(times.quantile(0.5), Some(0.00075));
+    /// ```
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let all = self.count();
+        if all == 0 {
+            return None;
+        }
+        let rank = share.clamp(0.0, 1.0) * all as f64;
+        let (mut below, mut lower) = (0.0, 0.0);
+        for (bound, count) in self.bounds.iter().zip(&self.counts) {
+            let count = *count as f64;
+            if count > 0.0 && below + count >= rank {
+                return Some(lower + (bound - lower) * ((rank - below) / count));
+            }
+            below += count;
+            lower = *bound;
+        }
+        Some(lower)
+    }
+
+    /// What was recorded after this earlier reading of the same histogram. Where the bounds are not the
+    /// same, everything counts as later.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        if self.bounds != earlier.bounds {
+            return self.clone();
+        }
+        let counts = self.counts.iter().zip(&earlier.counts);
+        Self {
+            bounds: self.bounds,
+            counts: counts
+                .map(|(now, then)| now.saturating_sub(*then))
+                .collect(),
+            sum: (self.sum - earlier.sum).max(0.0),
+        }
+    }
 }
 
 impl Sealed for Histogram {}

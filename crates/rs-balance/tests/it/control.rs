@@ -1,6 +1,7 @@
 use rs_balance::{Balancer, BalancerConfig, Cause, Endpoint, NoEndpoint, Strategy, metrics};
 use rs_core::{Action, Call, ControlError, Directory, Mandate, Outcome, Share};
 use rs_metrics::Registry;
+use std::time::Duration;
 
 use crate::support::{around, call, endpoints, shares};
 
@@ -201,4 +202,43 @@ async fn calls_and_operations_go_through() {
         .await;
     assert!(value.is_ok());
     assert_eq!(balancer.in_flight(), 0);
+}
+
+/// What a time limit around it ends is dropped. Were that a cancelled call, a server that hangs would never be
+/// ejected.
+#[tokio::test]
+async fn what_a_time_limit_ends_counts_against_the_endpoint() {
+    use rs_core::Operation;
+    let (around, hand) = around();
+    let config = BalancerConfig::new(Strategy::RoundRobin);
+    let balancer: Balancer<u32> = Balancer::within(&around, "search", config).unwrap();
+    balancer.update(endpoints(1));
+    let hangs = balancer.through(async |_: u32, _: Call| {
+        std::future::pending::<()>().await;
+        Ok::<_, ()>(())
+    });
+    let limit = Duration::from_millis(100);
+    for (name, waited, expected) in [
+        ("ended by the limit", limit, "{failures_in_a_row: 1}"),
+        ("the caller left", limit / 2, "{failures_in_a_row: 0}"),
+    ] {
+        balancer.update([]);
+        balancer.update(endpoints(1));
+        let call = call().limited_to(limit);
+        let mut attempt = Box::pin(hangs.attempt(&call));
+        assert!(futures_poll(&mut attempt), "it waits");
+        hand.advance(waited);
+        drop(attempt);
+        let shown = balancer.snapshot().to_string();
+        let expected = expected.trim_matches(['{', '}']);
+        assert!(shown.contains(expected), "{name}: {shown}");
+        assert_eq!(balancer.in_flight(), 0);
+    }
+}
+
+/// Whether it waits when it is polled once.
+fn futures_poll(future: &mut (impl Future + Unpin)) -> bool {
+    let waker = std::task::Waker::noop();
+    let mut context = std::task::Context::from_waker(waker);
+    std::pin::Pin::new(future).poll(&mut context).is_pending()
 }

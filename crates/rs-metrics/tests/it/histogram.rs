@@ -143,3 +143,29 @@ fn without_bounds_there_is_one_bucket() {
     let spread = BARE.read(&registry, (), ()).unwrap();
     assert_eq!((spread.counts, spread.sum), (vec![1], 4.0));
 }
+
+#[test]
+fn quantiles_are_read_off_the_buckets() {
+    let spread = recorded([0.25, 0.75, 5.0, 5.0, 1e9]);
+    assert_eq!(spread.quantile(0.0), Some(0.0));
+    assert_eq!(spread.quantile(0.2), Some(0.5));
+    assert_eq!(spread.quantile(0.4), Some(1.0));
+    assert_eq!(spread.quantile(0.6), Some(5.5), "half of the bucket");
+    assert_eq!(spread.quantile(1.0), Some(1e6), "above the last bound");
+    assert_eq!(spread.quantile(7.0), spread.quantile(1.0));
+    assert_eq!(recorded([]).quantile(0.5), None);
+}
+
+#[test]
+fn what_came_since() {
+    let registry = Registry::new();
+    let sizes = SIZES.bind_in(&registry, ());
+    sizes.record(0.75);
+    let then = sizes.spread();
+    sizes.record(5.0);
+    let since = sizes.spread().since(&then);
+    assert_eq!((since.count(), since.sum), (1, 5.0));
+    assert_eq!(since.quantile(1.0), Some(10.0));
+    let others = TIMES.bind_in(&registry, ()).spread();
+    assert_eq!(since.since(&others), since, "another histogram");
+}

@@ -1,0 +1,92 @@
+//! Everything that runs, in one place.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use rs_patterns::{
+    metrics::{Exported, Exporter},
+    workers::WorkerManager,
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{
+    args::Options,
+    control,
+    fleet::Fleet,
+    gateway,
+    load::Load,
+    shop::Shop,
+    workers::{Desk, workers},
+};
+
+/// So many orders can be unpaid before others are refused.
+const MOST_UNPAID: usize = 100_000;
+
+/// The shop, what it calls, its customers and its workers.
+pub(crate) struct Demo {
+    pub(crate) shop: Arc<Shop>,
+    pub(crate) fleet: Fleet,
+    pub(crate) load: Arc<Load>,
+    pub(crate) workers: WorkerManager,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) folder: PathBuf,
+    exported: Exported,
+}
+
+impl Demo {
+    /// Starts everything but the customers.
+    pub(crate) async fn start(options: &Options, tasks: &mut JoinSet<()>) -> Result<Arc<Self>> {
+        // What can be refused is asked for first.
+        let listener = gateway::listen(options.port).await?;
+        let metrics = format!("127.0.0.1:{}", options.metrics_port);
+        let exported = Exporter::new().serve_on(metrics).install();
+        let exported = exported.context("--metrics-port: cannot serve /metrics")?;
+        let gateway = listener.local_addr()?;
+
+        let folder = control::folder()?;
+        let fleet = Fleet::start(&folder)?;
+        let (unpaid, queue) = mpsc::channel(MOST_UNPAID);
+        let shop = Arc::new(Shop::new(&fleet, unpaid)?);
+        let load = Load::new(gateway);
+        let desk = Arc::default();
+        let workers = workers(&shop, &load, queue, &desk)?;
+        workers.start_all().await?;
+
+        tasks.spawn(gateway::serve(listener, Arc::clone(&shop)));
+        tasks.spawn(Arc::clone(&load).run());
+        for service in shop.services() {
+            tasks.spawn(service.balancer.keep());
+        }
+        let demo = Arc::new(Self {
+            shop,
+            fleet,
+            load,
+            workers,
+            desk,
+            gateway,
+            folder,
+            exported,
+        });
+        control::listen(&demo, tasks)?;
+        Ok(demo)
+    }
+
+    /// The page of metrics.
+    pub(crate) fn metrics(&self) -> String {
+        let address = self.exported.address();
+        address.map_or_else(String::new, |address| format!("http://{address}/metrics"))
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        crate::fleet::ledger(&self.folder)
+    }
+
+    /// The customers go, the workers end what they do, and the processes are gone when this returns.
+    pub(crate) async fn stop(&self, tasks: &mut JoinSet<()>) {
+        self.load.settle().await;
+        self.workers.drain_all(Duration::from_secs(2)).await;
+        tasks.shutdown().await;
+        self.fleet.stop();
+    }
+}
