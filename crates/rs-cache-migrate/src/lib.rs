@@ -164,6 +164,11 @@
 //! [`MigrationReport`] says what was seen at each stage, what was decided, when, by whom, on what evidence, and
 //! how long it will still take.
 //!
+//! [`Flags`] such as `MIGRATION_USE_NEW_CACHE` and `MIGRATION_PERCENTAGE` bound all that from outside: from the
+//! environment ([`EnvFlags`]), a file ([`FileFlags`]) or any [`FlagSource`], looked at again and again by
+//! [`CacheMigration::follow`]. What stands beyond them goes back; they take nothing further. While they cannot be
+//! read, the last ones count and nothing goes on by itself.
+//!
 //! # What it costs
 //!
 //! One thread, [`TtlCache`], keys of 24 bytes, a thread's own time in nanoseconds: a hit of the bare cache 80,
@@ -196,6 +201,7 @@
 //! | `released` | info | may go on after a rollback |
 //! | `would_advance`, `would_roll_back` | info, warning | would roll back, but for the dry run |
 //! | `holds`, `resumed` | info | goes no further by itself |
+//! | `flags_changed`, `flags_away` | info, warning | cannot read its flags, goes by the last and no further |
 //! | `legacy_void` | warning | cannot believe the legacy cache any more, more than 4096 keys are doubtful |
 //! | `legacy_cleared` | info | cleared the legacy cache and believes it again |
 //! | `reconfigured`, `reconfiguration_refused` | info, warning | has new rules, version 2 |
@@ -216,7 +222,7 @@
 //! - **Adapters** for moka's `future` cache, quick_cache, a bare DashMap and Redis.
 //! - **Limits on how long an operation of a cache may take**: one that hangs holds its stripe of keys until the
 //!   caller gives up.
-//! - **Flags** from environment, file or Redis, and replicas that hear of a step: call [`CacheMigration::advance`]
+//! - **Flags in Redis**, and replicas that hear of a step: let them read one file, or call [`CacheMigration::advance`]
 //!   in each of them.
 //! - **Two levels** (memory before Redis), and limits on how much may fall back.
 //! - **Cheap changes.** A change of both costs about twice what the two caches cost, a change in `complete` two
@@ -237,6 +243,7 @@ mod control;
 mod doubt;
 mod error;
 mod event;
+mod flags;
 mod gates;
 mod inner;
 mod key;
@@ -266,6 +273,7 @@ pub use caches::{ModularCache, ModularCacheConfig};
 pub use config::MigrationConfig;
 pub use doubt::Side;
 pub use error::CacheError;
+pub use flags::{EnvFlags, FileFlags, FlagSource, Flags, FlagsError};
 pub use gates::{Finding, Gates, GatesConfig, Judged, Ruling, SideWindow, Verdict, Window};
 pub use key::MigrationKey;
 pub use ledger::Decision;

@@ -14,8 +14,9 @@ use rs_metrics::{
 };
 
 use crate::{
-    Backfill, BackfillConfig, BackfillError, CacheAdapter, CacheError, Comparison, Entry, Lookup,
-    MigrationConfig, MigrationKey, MigrationReport, MigrationState, Side, Stage, StepRefused,
+    Backfill, BackfillConfig, BackfillError, CacheAdapter, CacheError, Comparison, Entry,
+    FlagSource, Lookup, MigrationConfig, MigrationKey, MigrationReport, MigrationState, Side,
+    Stage, StepRefused,
     doubt::Doubts,
     inner::{Inner, Shared},
     ledger::Ledger,
@@ -309,6 +310,16 @@ where
         self.0.run().await;
     }
 
+    /// Goes by these flags, which are looked at so often; for ever. See [`Flags`](crate::Flags) for what they
+    /// say. While they cannot be read, what they said last counts, and it goes no further by itself. Run it
+    /// beside [`run`](Self::run), once.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends it; what the flags said last stays.
+    pub async fn follow(&self, source: impl FlagSource, every: Duration) {
+        self.0.follow(source, every).await;
+    }
+
     /// How far it has come, and how.
     #[must_use]
     pub fn report(&self) -> MigrationReport {
@@ -333,7 +344,7 @@ where
     }
 }
 
-fn sampled(share: Share) -> u64 {
+pub(crate) fn sampled(share: Share) -> u64 {
     (share.get() * 4_294_967_296.0) as u64
 }
 

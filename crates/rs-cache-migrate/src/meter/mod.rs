@@ -164,7 +164,6 @@ impl Meter {
     }
 
     /// Whether anything is timed at all.
-    #[expect(dead_code, reason = "for flags")]
     pub(crate) fn enable(&self, on: bool) {
         match (on, self.mask.load(Relaxed)) {
             (true, NEVER) => self.mask.store(SELDOM - 1, Relaxed),

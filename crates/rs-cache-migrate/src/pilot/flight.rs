@@ -50,6 +50,11 @@ impl Pilot {
         self.holds().clone()
     }
 
+    /// Others allow so much from now on.
+    pub(crate) fn bound(&self, bounds: Bounds) {
+        *self.bounds.lock().unwrap_or_else(PoisonError::into_inner) = bounds;
+    }
+
     pub(crate) fn bounds(&self) -> Bounds {
         let bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bounds = bounds.clone();

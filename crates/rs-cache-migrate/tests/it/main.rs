@@ -9,6 +9,7 @@ mod behaviour;
 mod caches;
 mod control;
 mod failures;
+mod flags;
 mod gates;
 #[path = "../../examples/degradations/lab.rs"]
 mod lab;
