@@ -74,7 +74,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "services",
-        arguments: "install [--all]|status",
+        arguments: "install [--all|--kubernetes]|status",
         about: "the real servers that tests run against",
         run: commands::services::run,
     },

@@ -8,7 +8,7 @@
 //! use rs_backends::{Backend, Memory, ServiceInstance};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let registry = Memory::new("registry"); // or Consul or Redis: the rest stays as it is
+//! let registry = Memory::new("registry"); // or Consul, Kubernetes, Redis: the rest stays as it is
 //! let mut payments = registry.watch("payments")?;
 //! assert!(payments.changed().await.is_some_and(|set| set.is_empty()));
 //!
@@ -37,6 +37,7 @@
 //! | [`StaticList`] | | no | nothing changes | |
 //! | [`File`] | | no | looking every second | |
 //! | `Consul` | `consul` | yes | blocking queries | is critical when its time is over, and leaves after a minute more |
+//! | `Kubernetes` | `kubernetes` | yes | a watch | stays, or leaves with its pod: there is no time to live |
 //! | `Redis` | `redis` | yes | a stream, and looking every 5 s | leaves when its time is over |
 //!
 //! # Wrappers
@@ -86,7 +87,8 @@
 //!
 //! A name or id has at most 255 bytes and no control characters; otherwise it may be anything, `../` and
 //! spaces too. An instance has at most 16 further ports, 32 tags and 32 entries of metadata.
-//! A file has at most 32 MiB, an answer of Consul 64 MiB, a service in Redis 100,000 instances. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
+//! A file has at most 32 MiB, an answer of Consul or Kubernetes 64 MiB, a service in Redis or Kubernetes
+//! 100,000 instances. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
 //! instances registered. What is larger is refused with an error that says so.
 //!
 //! # Metrics
@@ -117,8 +119,11 @@
 //!
 //! # Not yet
 //!
-//! - etcd, Kubernetes and DNS.
+//! - etcd and DNS.
+//! - Kubernetes: programs that make credentials (`exec`), one watch for many services, another configuration
+//!   while it runs or from a file.
 //! - TLS to Consul; for Redis through features of the `redis` crate, which is not tested here.
+//! - Less than a kibibyte for each instance with its share of a connection: 1.2 in Redis, 1.5 in Consul.
 //! - Another configuration for [`Cached`] and [`Merge`] while they run.
 
 mod backend;
@@ -138,12 +143,17 @@ mod filter;
 pub mod fuzzing;
 mod guarded;
 mod health;
+#[cfg(feature = "http-client")]
+#[allow(dead_code, reason = "each registry uses a part of it")]
+mod http;
 mod in_force;
 mod instance;
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
 mod keeper;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod listing;
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
 mod live;
 mod memory;
 mod merge;
@@ -151,7 +161,7 @@ pub mod metrics;
 mod part;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
 mod remote;
 #[cfg(feature = "consul")]
 mod secret;
@@ -160,6 +170,9 @@ mod several;
 mod static_list;
 mod station;
 mod timer;
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "each registry uses a part of it")]
+mod tls;
 mod watch;
 
 pub use async_trait::async_trait;
@@ -175,6 +188,8 @@ pub use filter::Filter;
 pub use guarded::{BackendPolicy, Guarded};
 pub use health::BackendHealth;
 pub use instance::{InstanceHealth, ServiceInstance, ServiceInstanceBuilder};
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{Kubernetes, KubernetesConfig};
 pub use memory::Memory;
 pub use merge::Merge;
 #[cfg(feature = "redis")]
@@ -182,4 +197,6 @@ pub use redis::{Redis, RedisConfig};
 pub use set::{InstanceSet, Standing};
 pub use several::RegisterWith;
 pub use static_list::StaticList;
+#[cfg(feature = "tls")]
+pub use tls::TlsConfig;
 pub use watch::Watch;
