@@ -224,6 +224,7 @@
 //! | `migration_shadow_reads_total` | counter | `migration`, `comparison` | compared reads |
 //! | `migration_shadow_dropped_total` | counter | `migration` | reads that were not compared: too many waited |
 //! | `migration_rollbacks_total` | counter | `migration` | rollbacks |
+//! | `migration_windows_total` | counter | `migration`, `finding` | windows that the gates judged |
 //! | `migration_stage` | gauge | `migration`, `stage` | 1 for the stage it is in |
 //! | `migration_doubtful_keys` | gauge | `migration`, `side` | keys that a cache may be wrong about |
 //!

@@ -3,7 +3,7 @@
 use rs_core::{Name, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Family, Gauge, Metric, Registry};
 
-use crate::{Side, Stage, shadow::Comparison};
+use crate::{Finding, Side, Stage, shadow::Comparison};
 
 label_set! {
     /// What a cache was asked for.
@@ -84,6 +84,13 @@ pub static SHADOW_DROPPED: Metric<Counter, (), 1> = Metric::counter(
 pub static ROLLBACKS: Metric<Counter, (), 1> =
     Metric::counter("migration_rollbacks_total", "How often it was rolled back.").by(["migration"]);
 
+/// Judged windows.
+pub static WINDOWS: Metric<Counter, Finding, 1> = Metric::counter(
+    "migration_windows_total",
+    "Windows of measured reads that the gates judged, by what they were.",
+)
+.by(["migration"]);
+
 /// Where it stands.
 pub static STAGE: Metric<Gauge, Stage, 1> = Metric::gauge(
     "migration_stage",
@@ -114,6 +121,7 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &SHADOW_READS,
         &SHADOW_DROPPED,
         &ROLLBACKS,
+        &WINDOWS,
         &STAGE,
         &DOUBTFUL_KEYS,
     ],
@@ -132,6 +140,7 @@ pub(crate) struct Counters {
     pub(crate) shadow_reads: Family<Counter, Comparison>,
     pub(crate) shadow_dropped: Family<Counter, ()>,
     pub(crate) rollbacks: Family<Counter, ()>,
+    pub(crate) windows: Family<Counter, Finding>,
 }
 
 impl Counters {
@@ -147,6 +156,7 @@ impl Counters {
             shadow_reads: SHADOW_READS.bind_in(registry, name),
             shadow_dropped: SHADOW_DROPPED.bind_in(registry, name),
             rollbacks: ROLLBACKS.bind_in(registry, name),
+            windows: WINDOWS.bind_in(registry, name),
         }
     }
 }
