@@ -41,6 +41,18 @@ impl Args {
         self.own.len() < before
     }
 
+    /// What was written after `name`, if that was given; takes both.
+    pub(crate) fn option(&mut self, name: &str) -> Result<Option<String>> {
+        let Some(at) = self.own.iter().position(|arg| arg == name) else {
+            return Ok(None);
+        };
+        self.own.remove(at);
+        match self.own.get(at) {
+            Some(_) => Ok(Some(self.own.remove(at))),
+            None => bail!("`{name}` wants a value"),
+        }
+    }
+
     /// The next argument that is not a flag; takes it.
     pub(crate) fn positional(&mut self) -> Option<String> {
         let at = self.own.iter().position(|arg| !arg.starts_with('-'))?;

@@ -61,6 +61,12 @@ const COMMANDS: &[Command] = &[
         run: commands::bench::run,
     },
     Command {
+        name: "fuzz",
+        arguments: "[TARGET] [--seconds N]",
+        about: "rubbish into every decoder for a minute each; needs a nightly compiler",
+        run: commands::fuzz::run,
+    },
+    Command {
         name: "demo",
         arguments: "[ARGS]",
         about: "starts the demo: all the patterns working together",
@@ -68,7 +74,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "services",
-        arguments: "install [--all]|status",
+        arguments: "install [--all|--kubernetes]|status",
         about: "the real servers that tests run against",
         run: commands::services::run,
     },

@@ -24,6 +24,8 @@ struct Stage {
     took: Duration,
     counts: Counts,
     failure: Option<String>,
+    /// Why it is missing, though the rest goes on without it.
+    missed: Option<String>,
 }
 
 /// What a stage that runs tests found; `failure` is set when the stage failed.
@@ -44,6 +46,33 @@ impl Stages {
         self.tests(name, repeat, || work().map(|()| Found::default()));
     }
 
+    /// A stage that the rest can do without, and that is missed loudly: `loss` says what is not proven
+    /// then. Whether it holds.
+    pub(crate) fn wish(
+        &mut self,
+        name: &str,
+        repeat: &str,
+        loss: &str,
+        work: impl FnOnce() -> Result<()>,
+    ) -> bool {
+        println!("\n=== {name}: {repeat}");
+        let watch = Stopwatch::start();
+        let missed = work().err().map(|error| format!("{loss}: {error:#}"));
+        if let Some(missed) = &missed {
+            println!("=== {name} MISSING: {missed}");
+        }
+        let holds = missed.is_none();
+        self.done.push(Stage {
+            name: name.to_owned(),
+            repeat: repeat.to_owned(),
+            took: watch.elapsed(),
+            counts: Counts::default(),
+            failure: None,
+            missed,
+        });
+        holds
+    }
+
     /// A stage that counts tests; `repeat` is the command that runs it alone.
     pub(crate) fn tests(&mut self, name: &str, repeat: &str, work: impl FnOnce() -> Result<Found>) {
         println!("\n=== {name}: {repeat}");
@@ -61,6 +90,7 @@ impl Stages {
             took: watch.elapsed(),
             counts: found.counts,
             failure: found.failure,
+            missed: None,
         });
     }
 
@@ -104,10 +134,10 @@ impl Stages {
             .max(5);
         let mut text = format!("\n{:<width$}  {:>8}  result\n", "stage", "time");
         for stage in &self.done {
-            let verdict = if stage.failure.is_some() {
-                "FAILED"
-            } else {
-                "ok"
+            let verdict = match (&stage.failure, &stage.missed) {
+                (Some(_), _) => "FAILED",
+                (None, Some(_)) => "MISSING",
+                (None, None) => "ok",
             };
             let counts = if stage.counts == Counts::default() {
                 String::new()
@@ -128,13 +158,16 @@ impl Stages {
     fn failures(&self) -> String {
         let mut text = String::new();
         for stage in &self.done {
-            if let Some(failure) = &stage.failure {
-                let shown: Vec<&str> = failure.lines().take(SHOWN).collect();
-                let (name, shown, repeat) = (&stage.name, shown.join("\n    "), &stage.repeat);
-                text.push_str(&format!(
-                    "\n{name} failed: {shown}\n  repeat it with: {repeat}\n"
-                ));
-            }
+            let (said, word) = match (&stage.failure, &stage.missed) {
+                (Some(failure), _) => (failure, "failed"),
+                (None, Some(missed)) => (missed, "MISSING"),
+                (None, None) => continue,
+            };
+            let shown: Vec<&str> = said.lines().take(SHOWN).collect();
+            let (name, shown, repeat) = (&stage.name, shown.join("\n    "), &stage.repeat);
+            text.push_str(&format!(
+                "\n{name} {word}: {shown}\n  repeat it with: {repeat}\n"
+            ));
         }
         text
     }
@@ -192,6 +225,23 @@ mod tests {
             "\ntwo failed: broken\n    more\n  repeat it with: cargo two\n"
         );
         assert_eq!(stages.finish(), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn what_is_missed_is_told_and_fails_nothing() {
+        let mut stages = Stages::default();
+        stages.tests("one", "cargo one", || Ok(passed(3)));
+        let there = stages.wish("two", "cargo two", "nothing of two is proven", || {
+            Err(anyhow!("no network"))
+        });
+        assert!(!there);
+        assert_eq!(
+            stages.failures(),
+            "\ntwo MISSING: nothing of two is proven: no network\n  repeat it with: cargo two\n"
+        );
+        assert!(stages.table().contains("MISSING"), "{}", stages.table());
+        assert!(stages.wish("three", "cargo three", "nothing", || Ok(())));
+        assert_eq!(stages.finish(), ExitCode::SUCCESS);
     }
 
     #[test]

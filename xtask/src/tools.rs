@@ -24,6 +24,13 @@ pub(crate) const DENY: Tool = Tool {
     install: "--no-default-features --debug",
 };
 
+/// Rubbish into decoders, guided by what it reaches.
+pub(crate) const FUZZ: Tool = Tool {
+    name: "cargo-fuzz",
+    version: "0.13.2",
+    install: "--debug",
+};
+
 impl Tool {
     /// The program: from the PATH if its version fits, else from `target/tools`, built if it is
     /// not there. Nothing is written outside of the target folder.

@@ -42,6 +42,11 @@ impl Belief {
         }
     }
 
+    /// From now on with this grace.
+    pub(crate) const fn go_by(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
     /// The registry answered with these. How many had an id that another has.
     pub(crate) fn hear(&mut self, now: Instant, mut heard: Vec<Arc<ServiceInstance>>) -> u64 {
         let twice = sort(&mut heard);

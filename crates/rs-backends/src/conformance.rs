@@ -19,7 +19,15 @@
 //! ```
 //!
 //! Use registries with a short grace and instances may live for a second only; the whole takes a few
-//! seconds.
+//! seconds, or none on a paused clock. A broken promise is a panic that begins with `conformance:` and says
+//! which it is.
+//!
+//! - [`check`] is for backends that register, [`check_reading`] for those that only read: those implement
+//!   [`Subject::write`], so that there is something to read.
+//! - [`Subject::go_away`] cuts the line to the registry, by a proxy, a stopped process or a flag. With it the
+//!   suite checks what matters most: that a registry that cannot be asked is not taken for an empty one.
+//! - [`Subject::connect`] is a further handle as another process has it. A backend within one process may
+//!   return clones.
 
 #![expect(
     clippy::expect_used,
@@ -45,6 +53,14 @@ pub trait Subject: Send + Sync {
     /// Whether it did so: what registers need not.
     async fn write(&self, instances: &[ServiceInstance]) -> bool {
         let _ = instances;
+        false
+    }
+
+    /// Makes the registry unreachable for all handles, or reachable again.
+    ///
+    /// Whether it did so. What is promised about a registry that is away is checked only then.
+    async fn go_away(&self, away: bool) -> bool {
+        let _ = away;
         false
     }
 
@@ -89,6 +105,7 @@ pub async fn check_reading(subject: &dyn Subject) {
     }
     everything_about_an_instance_survives(subject).await;
     names_of_all_kinds_stay_apart(subject).await;
+    an_error_is_not_an_empty_set(subject).await;
     closed_is_closed(subject).await;
 }
 
@@ -378,6 +395,55 @@ async fn several_register_the_same_service(subject: &dyn Subject) {
             .await
             .expect("deregistering");
     }
+}
+
+async fn an_error_is_not_an_empty_set(subject: &dyn Subject) {
+    let service = unique("away");
+    let all = [instance(&service, "one").build().expect("it is right")];
+    let writer = put(subject, &all).await;
+    let reader = subject.connect().await;
+    let mut watch = reader.watch(&service).expect("watching");
+    until(subject, &mut watch, "the one", |set| set.len() == 1).await;
+    if subject.go_away(true).await {
+        let found = reader.discover(&service).await;
+        let honest = match &found {
+            Ok(set) => !set.is_empty() && !set.is_current(),
+            Err(error) => error.may_pass(),
+        };
+        assert!(
+            honest,
+            "conformance: what cannot be asked is an error, or kept: {found:?}"
+        );
+        let health = reader.health_check().await;
+        assert!(!health.health().is_up(), "conformance: {health:?}");
+        let kept = until(subject, &mut watch, "that the registry is away", |set| {
+            assert!(
+                !set.is_empty(),
+                "conformance: an error empties nothing: {set:?}"
+            );
+            !set.is_current()
+        });
+        let kept = kept.await;
+        assert_eq!(
+            kept.len(),
+            1,
+            "conformance: the last known good set is kept"
+        );
+        subject.go_away(false).await;
+        let back = until(
+            subject,
+            &mut watch,
+            "that it is back",
+            InstanceSet::is_current,
+        )
+        .await;
+        assert_eq!(
+            back.len(),
+            1,
+            "conformance: what was registered is still there"
+        );
+    }
+    clear(subject, writer, &all).await;
 }
 
 async fn it_says_how_it_is(backend: &dyn Backend) {

@@ -7,13 +7,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rs_core::{Backoff, ConfigError, Health, Inspect, Name, Value, config};
+use rs_core::{
+    Action, ActionSpec, Backoff, ConfigError, ControlError, Health, Inspect, Mandate, Name, Value,
+    config,
+};
 use rs_metrics::Surroundings;
 use serde::Deserialize;
-use tokio::{fs, io::AsyncReadExt, sync::Mutex};
+use tokio::{
+    fs,
+    io::AsyncReadExt,
+    select,
+    sync::{Mutex, watch},
+};
 
 use crate::{
     Backend, BackendError, BackendHealth, InstanceSet, ServiceInstance, Standing, Watch,
+    in_force::{InForce, RECONFIGURE, obey},
     instance::check_name,
     listing::Listing,
     metrics::Operation,
@@ -42,7 +51,8 @@ use crate::{
 pub struct File(Arc<Inner>);
 
 /// Which file, and how often it is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenConfig")]
 pub struct FileConfig {
     path: PathBuf,
     every: Duration,
@@ -68,6 +78,27 @@ impl FileConfig {
         let allowed = Duration::from_millis(10)..=Duration::from_secs(3600);
         self.every = config::time_in_range("poll_interval", every, allowed)?;
         Ok(self)
+    }
+}
+
+/// How it stands in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenConfig {
+    path: PathBuf,
+    #[serde(default, with = "rs_core::humane::duration::option")]
+    poll_interval: Option<Duration>,
+}
+
+impl TryFrom<WrittenConfig> for FileConfig {
+    type Error = ConfigError;
+
+    fn try_from(written: WrittenConfig) -> Result<Self, ConfigError> {
+        let config = Self::new(written.path)?;
+        match written.poll_interval {
+            Some(every) => config.with_poll_interval(every),
+            None => Ok(config),
+        }
     }
 }
 
@@ -112,13 +143,14 @@ pub(crate) fn parse(format_like: &Path, text: &str) -> Result<(Listing, u64), Ba
 #[derive(Debug)]
 struct Inner {
     station: Arc<Station>,
-    config: FileConfig,
+    config: InForce<FileConfig>,
     seen: Mutex<Seen>,
 }
 
 /// The file as it was looked at last, shared by all watches.
 #[derive(Debug, Default)]
 struct Seen {
+    path: PathBuf,
     stamp: Option<Stamp>,
     settled: bool,
     listing: Option<Arc<Listing>>,
@@ -163,20 +195,34 @@ impl File {
         let seen = Mutex::default();
         let inner = Arc::new(Inner {
             station,
-            config,
+            config: InForce::new(config),
             seen,
         });
         inner.station.home().register(&inner);
         Self(inner)
+    }
+
+    /// Looks at another file from now on, or more or less often.
+    /// What the file before said is kept until the new one can be read. The directory has this as the
+    /// action `reconfigure`.
+    pub fn reconfigure(&self, config: FileConfig) {
+        self.0.config.replace(self.0.station.home(), config);
     }
 }
 
 impl Inner {
     /// What the file says now.
     async fn look(&self) -> Result<Arc<Listing>, BackendError> {
-        let metadata = fs::metadata(&self.config.path).await;
-        let stamp = Stamp::of(&metadata.map_err(|error| self.unreadable(&error))?);
+        let path = self.config.get().path.clone();
+        let metadata = fs::metadata(&path).await;
+        let stamp = Stamp::of(&metadata.map_err(|error| unreadable(&path, &error))?);
         let mut seen = self.seen.lock().await;
+        if seen.path != path {
+            *seen = Seen {
+                path: path.clone(),
+                ..Seen::default()
+            };
+        }
         if let (true, true, Some(known)) = (
             seen.settled,
             seen.stamp.as_ref() == Some(&stamp),
@@ -195,7 +241,7 @@ impl Inner {
             // Somebody may be writing it just now: half a file can read like a whole one.
             return Ok(Arc::clone(known));
         }
-        let (listing, twice) = parse(&self.config.path, &self.read().await?)?;
+        let (listing, twice) = parse(&path, &read(&path).await?)?;
         self.station.skipped(twice);
         let listing = match &seen.listing {
             Some(known) if **known == listing => Arc::clone(known),
@@ -204,25 +250,25 @@ impl Inner {
         seen.listing = Some(Arc::clone(&listing));
         Ok(listing)
     }
+}
 
-    async fn read(&self) -> Result<String, BackendError> {
-        let limit = File::MAX_BYTES;
-        let file = fs::File::open(&self.config.path).await;
-        let file = file.map_err(|error| self.unreadable(&error))?;
-        let mut text = String::new();
-        let read = file.take(limit as u64 + 1).read_to_string(&mut text).await;
-        match read.map_err(|error| self.unreadable(&error))? > limit {
-            true => Err(BackendError::TooMany {
-                what: "bytes",
-                limit,
-            }),
-            false => Ok(text),
-        }
+async fn read(path: &Path) -> Result<String, BackendError> {
+    let limit = File::MAX_BYTES;
+    let file = fs::File::open(path).await;
+    let file = file.map_err(|error| unreadable(path, &error))?;
+    let mut text = String::new();
+    let read = file.take(limit as u64 + 1).read_to_string(&mut text).await;
+    match read.map_err(|error| unreadable(path, &error))? > limit {
+        true => Err(BackendError::TooMany {
+            what: "bytes",
+            limit,
+        }),
+        false => Ok(text),
     }
+}
 
-    fn unreadable(&self, error: &io::Error) -> BackendError {
-        BackendError::unreachable(format_args!("{}: {error}", self.config.path.display()))
-    }
+fn unreadable(path: &Path, error: &io::Error) -> BackendError {
+    BackendError::unreachable(format_args!("{}: {error}", path.display()))
 }
 
 #[async_trait]
@@ -270,7 +316,7 @@ impl Backend for File {
     fn watch(&self, service: &str) -> Result<Watch, BackendError> {
         let open = self.0.station.open()?;
         check_name("service", service)?;
-        let every = self.0.config.every;
+        let every = self.0.config.get().every;
         // A file that is wrong is looked at as often as one that is right.
         let reconnect = Backoff::constant(every);
         let rules = WatchRules {
@@ -278,6 +324,7 @@ impl Backend for File {
             reconnect,
         };
         let looks = Looks {
+            current: self.0.config.subscribe(),
             file: Arc::clone(&self.0),
             service: service.to_owned(),
             last: None,
@@ -315,6 +362,7 @@ impl Backend for File {
 /// One watch's looks at the file.
 struct Looks {
     file: Arc<Inner>,
+    current: watch::Receiver<Arc<FileConfig>>,
     service: String,
     last: Option<Arc<Listing>>,
 }
@@ -324,8 +372,11 @@ impl Source for Looks {
     async fn next(&mut self) -> Result<Answer, BackendError> {
         if self.last.is_some() {
             let station = &self.file.station;
-            let wait = station.spread(self.file.config.every);
-            station.clock().sleep(wait).await;
+            let wait = station.spread(self.current.borrow_and_update().every);
+            select! {
+                () = station.clock().sleep(wait) => {}
+                Ok(()) = self.current.changed() => {}
+            }
         }
         let listing = self.file.look().await?;
         let same = self
@@ -338,6 +389,13 @@ impl Source for Looks {
         let all = listing.of(&self.service).to_vec();
         self.last = Some(listing);
         Ok(Answer::All(all))
+    }
+
+    fn rules(&self) -> Option<WatchRules> {
+        Some(WatchRules {
+            grace: Duration::ZERO,
+            reconnect: Backoff::constant(self.current.borrow().every),
+        })
     }
 }
 
@@ -355,8 +413,24 @@ impl Inspect for Inner {
         let instances = instances.and_then(|seen| Some(seen.listing.as_ref()?.len()));
         Value::map([
             ("registry", "file".into()),
-            ("path", self.config.path.display().to_string().into()),
+            ("path", self.config.get().path.display().to_string().into()),
             ("instances", instances.into()),
+            ("version", self.config.version().into()),
         ])
+    }
+
+    fn health(&self) -> Health {
+        self.station.seems()
+    }
+
+    fn actions(&self) -> &'static [ActionSpec] {
+        RECONFIGURE
+    }
+
+    fn control(&self, action: &Action, _mandate: &Mandate) -> Result<(), ControlError> {
+        let home = self.station.home();
+        obey(home, action, config::read, |config| {
+            self.config.replace(home, config);
+        })
     }
 }

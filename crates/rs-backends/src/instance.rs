@@ -337,6 +337,7 @@ impl TryFrom<Written> for ServiceInstance {
         }
         let (least, longest) = (Duration::from_secs(1), Duration::from_secs(86_400));
         config::time_in_range("ttl", written.ttl, least..=longest)?;
+        written.tags.shrink_to_fit();
         Ok(Self(Box::new(written)))
     }
 }

@@ -30,6 +30,13 @@ impl Listing {
         known.unwrap_or_else(|| Arc::new([]))
     }
 
+    #[cfg(any(fuzzing, test))]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Arc<[Arc<ServiceInstance>]>)> {
+        self.0
+            .iter()
+            .map(|(service, list)| (service.as_str(), list))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.values().map(|list| list.len()).sum()
     }

@@ -58,10 +58,13 @@ struct Inner {
 }
 
 impl Merge {
+    /// How many registries may be one.
+    pub const MAX_PARTS: usize = 16;
+
     /// These registries as one, whose instances are registered with the first or with all.
     ///
     /// # Errors
-    /// When there are none, or more than 16.
+    /// When there are none, or more than [`Merge::MAX_PARTS`].
     pub fn new(
         name: impl Into<Name>,
         parts: impl IntoIterator<Item = Arc<dyn Backend>>,
@@ -81,7 +84,7 @@ impl Merge {
         register: RegisterWith,
     ) -> Result<Self, ConfigError> {
         let parts: Vec<_> = parts.into_iter().collect();
-        config::in_range("parts", parts.len(), 1..=16)?;
+        config::in_range("parts", parts.len(), 1..=Self::MAX_PARTS)?;
         let station = Arc::new(Station::new(around, "merge", name.into()));
         let inner = Arc::new(Inner {
             station,

@@ -3,13 +3,18 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use rs_core::{Backoff, ConfigError, Health, Inspect, Name, Value, config};
+use rs_core::{
+    Action, ActionSpec, Backoff, ConfigError, ControlError, Health, Inspect, Mandate, Name, Value,
+    config,
+};
 use rs_metrics::Surroundings;
 
 use crate::{
     BackendError, BackendHealth, InstanceSet, ServiceInstance, Watch,
+    in_force::{InForce, RECONFIGURE, obey},
     instance::check_name,
     keeper::{Keeper, Registrar},
+    live::{Follow, Registrars, Setup},
     metrics::Operation,
     station::Station,
     watch::{Source, WatchRules},
@@ -25,6 +30,20 @@ pub(crate) trait Registry: Registrar {
     async fn ping(&self) -> Result<Health, BackendError>;
 
     fn source(self: Arc<Self>, station: &Arc<Station>, service: &str) -> Box<dyn Source>;
+
+    /// What stands in a file for it, read.
+    fn read(config: Value) -> Result<(Self, Rules), ConfigError>
+    where
+        Self: Sized,
+    {
+        let _ = config;
+        Err(ConfigError::other("cannot be given another configuration"))
+    }
+
+    /// What may be shown of its configuration.
+    fn shown(&self) -> Vec<(&'static str, Value)> {
+        Vec::new()
+    }
 }
 
 /// What a registry lists: the instances, and how many could not be understood.
@@ -53,8 +72,10 @@ impl Default for Rules {
 }
 
 impl Rules {
+    const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
     pub(crate) fn set_timeout(&mut self, timeout: Duration) -> Result<(), ConfigError> {
-        let allowed = Duration::from_millis(10)..=Duration::from_secs(60);
+        let allowed = Duration::from_millis(10)..=Self::LONGEST_TIMEOUT;
         self.timeout = config::time_in_range("timeout", timeout, allowed)?;
         Ok(())
     }
@@ -72,6 +93,31 @@ impl Rules {
         Ok(())
     }
 }
+
+impl From<&Rules> for WatchRules {
+    fn from(rules: &Rules) -> Self {
+        Self {
+            grace: rules.grace,
+            reconnect: rules.reconnect.clone(),
+        }
+    }
+}
+
+/// Reads those from a file.
+macro_rules! read_rules {
+    ($config:ident, $written:ident) => {
+        if let Some(timeout) = $written.timeout {
+            $config = $config.with_timeout(timeout)?;
+        }
+        if let Some(grace) = $written.empty_grace {
+            $config = $config.with_empty_grace(grace)?;
+        }
+        if let Some(reconnect) = $written.reconnect {
+            $config = $config.with_reconnect(reconnect)?;
+        }
+    };
+}
+pub(crate) use read_rules;
 
 /// The knobs that every such configuration has.
 macro_rules! with_rules {
@@ -162,9 +208,8 @@ pub(crate) use backend_by_remote;
 /// A registry with everything around it.
 pub(crate) struct Remote<R> {
     station: Arc<Station>,
-    registry: Arc<R>,
-    keeper: Keeper<R>,
-    rules: Rules,
+    current: Arc<InForce<Setup<R>>>,
+    keeper: Keeper<Registrars<R>>,
 }
 
 impl<R: Registry> Remote<R> {
@@ -176,12 +221,18 @@ impl<R: Registry> Remote<R> {
     ) -> Arc<Self> {
         let station = Arc::new(Station::new(around, R::KIND, name));
         let registry = Arc::new(registry);
-        let keeper = Keeper::new(Arc::clone(&station), Arc::clone(&registry), rules.timeout);
+        let current = Arc::new(InForce::new(Setup { registry, rules }));
+        let registrars = Registrars {
+            station: Arc::clone(&station),
+            current: Arc::clone(&current),
+        };
+        // What is in force has a shorter limit.
+        let limit = Rules::LONGEST_TIMEOUT;
+        let keeper = Keeper::new(Arc::clone(&station), Arc::new(registrars), limit);
         let remote = Arc::new(Self {
             station,
-            registry,
+            current,
             keeper,
-            rules,
         });
         remote.station.home().register(&remote);
         remote
@@ -189,6 +240,13 @@ impl<R: Registry> Remote<R> {
 
     pub(crate) fn station(&self) -> &Station {
         &self.station
+    }
+
+    /// Goes by another registry and other rules.
+    pub(crate) fn reconfigure(&self, registry: R, rules: Rules) {
+        let registry = Arc::new(registry);
+        let setup = Setup { registry, rules };
+        self.current.replace(self.station.home(), setup);
     }
 
     pub(crate) async fn register(&self, instance: ServiceInstance) -> Result<(), BackendError> {
@@ -206,8 +264,9 @@ impl<R: Registry> Remote<R> {
     pub(crate) async fn discover(&self, service: &str) -> Result<InstanceSet, BackendError> {
         self.station.open()?;
         check_name("service", service)?;
-        let list = self.registry.list(service);
-        let limit = self.rules.timeout;
+        let now = self.current.get();
+        let list = now.registry.list(service);
+        let limit = now.rules.timeout;
         let listed = self.station.ask(Operation::Discover, limit, list).await?;
         self.station.skipped(listed.skipped);
         let now = self.station.clock().now();
@@ -217,11 +276,8 @@ impl<R: Registry> Remote<R> {
     pub(crate) fn watch(&self, service: &str) -> Result<Watch, BackendError> {
         let open = self.station.open()?;
         check_name("service", service)?;
-        let source = Arc::clone(&self.registry).source(&self.station, service);
-        let rules = WatchRules {
-            grace: self.rules.grace,
-            reconnect: self.rules.reconnect.clone(),
-        };
+        let source = Follow::new(&self.station, service, self.current.subscribe());
+        let rules = WatchRules::from(&self.current.get().rules);
         Ok(Watch::new(
             Arc::clone(&self.station),
             open,
@@ -235,7 +291,8 @@ impl<R: Registry> Remote<R> {
         let started = self.station.clock().now();
         let said = match self.station.open() {
             Ok(_) => {
-                let (limit, ping) = (self.rules.timeout, self.registry.ping());
+                let now = self.current.get();
+                let (limit, ping) = (now.rules.timeout, now.registry.ping());
                 self.station.ask(Operation::HealthCheck, limit, ping).await
             }
             Err(closed) => Err(closed),
@@ -262,11 +319,30 @@ impl<R: Registry> Inspect for Remote<R> {
         let now = self.station.clock().now();
         let silence = self.station.last_contact();
         let silence = silence.map(|contact| now.saturating_duration_since(contact));
-        Value::map([
+        let setup = self.current.get();
+        let own = [
             ("registry", R::KIND.into()),
             ("registrations", self.keeper.len().into()),
             ("last_contact", silence.into()),
-        ])
+            ("version", self.current.version().into()),
+            ("timeout", setup.rules.timeout.into()),
+            ("empty_grace", setup.rules.grace.into()),
+        ];
+        Value::map(own.into_iter().chain(setup.registry.shown()))
+    }
+
+    fn health(&self) -> Health {
+        self.station.seems()
+    }
+
+    fn actions(&self) -> &'static [ActionSpec] {
+        RECONFIGURE
+    }
+
+    fn control(&self, action: &Action, _mandate: &Mandate) -> Result<(), ControlError> {
+        obey(self.station.home(), action, R::read, |(registry, rules)| {
+            self.reconfigure(registry, rules);
+        })
     }
 }
 

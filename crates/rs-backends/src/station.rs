@@ -1,6 +1,6 @@
 use std::{
     future::Future,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -26,12 +26,19 @@ pub(crate) struct Station {
     kind: &'static str,
     home: Home,
     open: watch::Sender<bool>,
-    contact: Mutex<Option<Instant>>,
+    contact: Mutex<Contact>,
     operations: Family<Counter, (Operation, Answered)>,
     times: Family<Histogram, Operation>,
     updates: Family<Counter, Told>,
     lost: Family<Counter>,
     skipped: Family<Counter>,
+}
+
+/// When the registry answered last, and why it has not since.
+#[derive(Debug, Default)]
+struct Contact {
+    last: Option<Instant>,
+    trouble: Option<BackendError>,
 }
 
 /// Tells when the backend is closed.
@@ -109,7 +116,12 @@ impl Station {
                 self.contacted(now);
                 Answered::Ok
             }
-            Err(_) => Answered::Failed,
+            Err(error) => {
+                if error.may_pass() {
+                    self.troubled(error);
+                }
+                Answered::Failed
+            }
         };
         self.operations[(operation, answered)].increment();
         result
@@ -127,14 +139,33 @@ impl Station {
     }
 
     pub(crate) fn last_contact(&self) -> Option<Instant> {
-        *self.contact.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contact().last
     }
 
     pub(crate) fn contacted(&self, now: Instant) {
-        *self.contact.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        let mut contact = self.contact();
+        contact.last = Some(now);
+        contact.trouble = None;
     }
 
-    pub(crate) fn lost(&self, _error: &BackendError) {
+    fn troubled(&self, error: &BackendError) {
+        self.contact().trouble = Some(error.clone());
+    }
+
+    /// How the registry seemed when it was asked last, for whoever does not want to ask.
+    pub(crate) fn seems(&self) -> Health {
+        match &self.contact().trouble {
+            Some(why) => Health::degraded(why.to_string()),
+            None => Health::UP,
+        }
+    }
+
+    fn contact(&self) -> MutexGuard<'_, Contact> {
+        self.contact.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lost(&self, error: &BackendError) {
+        self.troubled(error);
         self.lost.increment();
     }
 

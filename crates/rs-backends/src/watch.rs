@@ -85,12 +85,21 @@ pub(crate) struct WatchRules {
 #[async_trait]
 pub(crate) trait Source: Send + 'static {
     async fn next(&mut self) -> Result<Answer, BackendError>;
+
+    /// The rules in force now, if they may change.
+    fn rules(&self) -> Option<WatchRules> {
+        None
+    }
 }
 
 #[async_trait]
 impl Source for Box<dyn Source> {
     async fn next(&mut self) -> Result<Answer, BackendError> {
         (**self).next().await
+    }
+
+    fn rules(&self) -> Option<WatchRules> {
+        (**self).rules()
     }
 }
 
@@ -314,14 +323,22 @@ impl Work {
         select! {
             biased;
             () = open.closed() => {}
-            () = self.listen(&reconnect, &mut source) => {}
+            () = self.listen(reconnect, &mut source) => {}
         }
     }
 
-    async fn listen(&mut self, reconnect: &Backoff, source: &mut impl Source) {
+    async fn listen(&mut self, mut reconnect: Backoff, source: &mut impl Source) {
         let mut delays = reconnect.delays();
         loop {
-            match self.ask(source).await {
+            let answer = self.ask(source).await;
+            if let Some(rules) = source.rules() {
+                self.belief.go_by(rules.grace);
+                if rules.reconnect != reconnect {
+                    reconnect = rules.reconnect;
+                    delays = reconnect.delays();
+                }
+            }
+            match answer {
                 Ok(answer) => {
                     delays = reconnect.delays();
                     self.hear(answer);

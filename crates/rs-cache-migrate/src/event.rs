@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rs_core::{Mandate, Measure, Name, Severity, Signal, SignalKind, Unit};
 
-use crate::MigrationState;
+use crate::{Flags, MigrationState};
 
 static SHARE: Measure = Measure::new("share", Unit::Share);
 static EPOCH: Measure = Measure::new("epoch", Unit::Count);
@@ -24,6 +24,8 @@ kinds! {
     WOULD_ROLL_BACK = "would_roll_back", Warning, "would roll back, but for the dry run";
     HOLDS = "holds", Info, "goes no further by itself";
     RESUMED = "resumed", Info, "may go on by itself";
+    FLAGS = "flags_changed", Info, "goes by other flags";
+    FLAGS_AWAY = "flags_away", Warning, "cannot read its flags, goes by the last and no further";
     RELEASED = "released", Info, "may go on after a rollback";
     LEGACY_VOID = "legacy_void", Warning, "cannot believe the legacy cache any more, more than {keys} keys are doubtful; it is read as empty until it was cleared";
     CLEARED = "legacy_cleared", Info, "cleared the legacy cache and believes it again";
@@ -49,4 +51,12 @@ pub(crate) fn legacy_void(name: Name, limit: usize) -> Signal {
 /// Somebody ordered this.
 pub(crate) fn by(kind: &'static SignalKind, name: Name, mandate: &Mandate) -> Signal {
     kind.signal(name).by(Arc::new(mandate.clone()))
+}
+
+pub(crate) fn flags(name: Name, flags: &Flags) -> Signal {
+    FLAGS.signal(name).noting(format!("{flags:?}"))
+}
+
+pub(crate) fn flags_away(name: Name, why: &str) -> Signal {
+    FLAGS_AWAY.signal(name).noting(why.to_owned())
 }

@@ -84,9 +84,14 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { program } => {
+                // It takes minutes to build, so it is asked for by name.
+                let which = match *program {
+                    "apiextensions-apiserver" => " --kubernetes",
+                    _ => "",
+                };
                 write!(
                     f,
-                    "`{program}` is not on this machine; install it: cargo xtask services install"
+                    "`{program}` is not on this machine; install it: cargo xtask services install{which}"
                 )
             }
             Self::Died {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::clock;
@@ -65,6 +65,11 @@ impl Request {
         Self::new("PUT", addr, path)
     }
 
+    /// `DELETE`.
+    pub fn delete(addr: SocketAddr, path: impl Into<String>) -> Self {
+        Self::new("DELETE", addr, path)
+    }
+
     /// `POST`.
     pub fn post(addr: SocketAddr, path: impl Into<String>) -> Self {
         Self::new("POST", addr, path)
@@ -99,8 +104,20 @@ impl Request {
     ///
     /// Dropping the future closes the connection; the server may have acted by then.
     pub async fn send(self) -> io::Result<Reply> {
+        self.send_over(TcpStream::connect).await
+    }
+
+    /// The same over a connection of any kind.
+    pub(crate) async fn send_over<S, F>(
+        self,
+        connect: impl FnOnce(SocketAddr) -> F,
+    ) -> io::Result<Reply>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        F: Future<Output = io::Result<S>>,
+    {
         let limit = self.limit;
-        match clock::timeout(limit, self.exchange()).await {
+        match clock::timeout(limit, self.exchange(connect)).await {
             Ok(reply) => reply,
             Err(_) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -109,7 +126,11 @@ impl Request {
         }
     }
 
-    async fn exchange(self) -> io::Result<Reply> {
+    async fn exchange<S, F>(self, connect: impl FnOnce(SocketAddr) -> F) -> io::Result<Reply>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        F: Future<Output = io::Result<S>>,
+    {
         let Self {
             method,
             addr,
@@ -118,7 +139,7 @@ impl Request {
             body,
             ..
         } = self;
-        let mut stream = TcpStream::connect(addr).await?;
+        let mut stream = connect(addr).await?;
         // HTTP/1.0: the reply comes unchunked and ends with the connection.
         let head = format!(
             "{method} {path} HTTP/1.0\r\nHost: {addr}\r\nContent-Length: {}\r\n{headers}\r\n",
@@ -127,6 +148,8 @@ impl Request {
         stream
             .write_all(&[head.into_bytes(), body].concat())
             .await?;
+        // TLS keeps what is written until it is told.
+        stream.flush().await?;
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).await?;
         Reply::parse(&String::from_utf8_lossy(&reply))

@@ -36,6 +36,7 @@
 //! | [`Redis`] | `redis-server` | `password`, `keyspace_events`, `append_only`, `setting` | `url` |
 //! | [`Consul`] | `consul agent -server` | `token`, `flag` | `url`, `dns_addr` |
 //! | [`Etcd`] | `etcd` | `root_password`, `flag` | `url` |
+//! | `Kubernetes`, with the feature `kubernetes` | `apiextensions-apiserver` and an [`Etcd`] | `token`, `powerless_token`, `flag` | `url`, `kubeconfig`, `admit`, `send`, `compact`, `wipe` |
 //! | [`Postgres`] | `postgres`, not as root | `password`, `setting` | `url` |
 //! | [`RabbitMq`] | `rabbitmq-server` and its own `epmd` | `management`, `setting` | `url`, `management_addr` |
 //! | [`Prometheus`] | `prometheus` | `scrape`, `rules`, `interval` | `url` |
@@ -107,4 +108,6 @@ pub use self::servers::{
     Consul, ConsulOptions, Etcd, EtcdOptions, Postgres, PostgresOptions, Prometheus,
     PrometheusOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions,
 };
+#[cfg(feature = "kubernetes")]
+pub use self::servers::{Kubernetes, KubernetesOptions};
 pub use self::wait::{Answer, wait_until, within};

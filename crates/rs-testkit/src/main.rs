@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use rs_testkit::{Consul, Error, Etcd, Postgres, Prometheus, RabbitMq, Redis, Server, ServerKind};
 
-const NAMES: &str = "consul, etcd, postgres, prometheus, rabbitmq, redis";
+const NAMES: &str =
+    "consul, etcd, kubernetes (feature `kubernetes`), postgres, prometheus, rabbitmq, redis";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -43,6 +44,17 @@ async fn start(name: &str) -> Result<Option<Kept>, Error> {
     Ok(Some(match name {
         "consul" => announced(Consul::start().await?, Consul::url),
         "etcd" => announced(Etcd::start().await?, Etcd::url),
+        #[cfg(feature = "kubernetes")]
+        "kubernetes" => {
+            let kubernetes = rs_testkit::Kubernetes::start().await?;
+            println!(
+                "{} {} {}",
+                kubernetes.url(),
+                kubernetes.pid().unwrap_or_default(),
+                kubernetes.folder().display()
+            );
+            Box::new(kubernetes)
+        }
         "postgres" => announced(Postgres::start().await?, Postgres::url),
         "prometheus" => announced(Prometheus::start().await?, Prometheus::url),
         "rabbitmq" => announced(RabbitMq::start().await?, RabbitMq::url),

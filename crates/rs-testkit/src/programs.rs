@@ -19,6 +19,11 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let mut folders = matching(&unpacked.join("usr/bin"));
     folders.extend(matching(&unpacked.join("usr/sbin")));
     folders.extend(
+        built()
+            .into_iter()
+            .flat_map(|built| matching(&built.join("*/bin"))),
+    );
+    folders.extend(
         DEBIAN_FOLDERS
             .iter()
             .flat_map(|folder| matching(Path::new(folder))),
@@ -42,6 +47,18 @@ pub(crate) fn unpacked() -> PathBuf {
         .ancestors()
         .find(|folder| folder.join("Cargo.lock").is_file());
     workspace.unwrap_or(crate_folder).join("target/services")
+}
+
+/// The folder for programs that take minutes to build, one folder for each version: it belongs to the
+/// user, and outlives every workspace.
+pub(crate) fn built() -> Option<PathBuf> {
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Some(caches?.join("rs-patterns"))
 }
 
 /// The folders that a pattern with at most one `*` stands for, newest version first.

@@ -15,11 +15,15 @@ pub(crate) fn run(_: &Workspace, args: &mut Args) -> Result<ExitCode> {
     } else {
         Scope::Tests
     };
+    let kubernetes = args.flag("--kubernetes");
     args.finish()?;
     match action.as_deref() {
+        Some("install") if kubernetes => services::install_kubernetes()?,
         Some("install") => services::install(scope)?,
         Some("status") => services::status()?,
-        _ => bail!("say `cargo xtask services install [--all]` or `cargo xtask services status`"),
+        _ => bail!(
+            "say `cargo xtask services install [--all | --kubernetes]` or `cargo xtask services status`"
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::build::Recipe;
 use super::{Scope, programs};
 use crate::invocation::Invocation;
 
@@ -24,6 +25,8 @@ pub(super) enum Origin {
     Installed,
     /// In an earlier release, as a static binary that is unpacked for this workspace alone.
     UnpackedFrom(&'static str),
+    /// As source alone, which takes minutes to build; the result is kept for all workspaces.
+    Built(&'static Recipe),
 }
 
 #[derive(Debug)]
@@ -33,6 +36,9 @@ enum Version {
     /// Asking would take seconds, but a folder it lives in is called by it.
     InPath,
 }
+
+/// The API server of Kubernetes for resources that are defined at run time.
+pub(super) const KUBERNETES: &str = "apiextensions-apiserver";
 
 pub(super) const PROGRAMS: &[Program] = &[
     Program {
@@ -50,6 +56,18 @@ pub(super) const PROGRAMS: &[Program] = &[
         scope: Scope::Tests,
         needed_by: "registries, discovery",
         version: Version::Flag("--version"),
+    },
+    Program {
+        name: KUBERNETES,
+        package: "golang-k8s-apiextensions-apiserver-dev",
+        origin: Origin::Built(&Recipe {
+            release: "sid",
+            compiler: "golang-1.26-go",
+            import: "k8s.io/apiextensions-apiserver",
+        }),
+        scope: Scope::Tests,
+        needed_by: "registries: Kubernetes",
+        version: Version::InPath,
     },
     Program {
         name: "redis-server",
@@ -124,9 +142,10 @@ impl Program {
 
     /// The command that puts it in place.
     pub(super) fn remedy(&self) -> &'static str {
-        match self.scope {
-            Scope::Tests => "cargo xtask services install",
-            Scope::All => "cargo xtask services install --all",
+        match (self.origin, self.scope) {
+            (Origin::Built(_), _) => "cargo xtask services install --kubernetes",
+            (_, Scope::Tests) => "cargo xtask services install",
+            (_, Scope::All) => "cargo xtask services install --all",
         }
     }
 
@@ -181,6 +200,10 @@ mod tests {
         check(
             "/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmq-server",
             Some("3.10.8"),
+        );
+        check(
+            "/caches/rs-patterns/apiextensions-apiserver-0.36.4-1/bin/apiextensions-apiserver",
+            Some("0.36.4"),
         );
         check(
             "HAProxy version 2.6.12-1+deb12u2 2025/04/17 - https://haproxy.org/",

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 
 use super::catalogue::{Origin, PROGRAMS, Program};
-use super::{Scope, apt, archive, unpack};
+use super::{Scope, apt, archive, build, unpack};
 
 /// Installs the programs in `scope` that are missing: as root on Debian through apt, otherwise by
 /// telling the user what to install.
@@ -55,10 +55,31 @@ pub(crate) fn install(scope: Scope) -> Result<()> {
     Ok(())
 }
 
+/// Builds the API server of Kubernetes if it is missing, which takes minutes once on a machine.
+pub(crate) fn install_kubernetes() -> Result<()> {
+    for program in PROGRAMS {
+        let Origin::Built(recipe) = program.origin else {
+            continue;
+        };
+        if program.find().is_some() {
+            continue;
+        }
+        if !archive::is_debian() {
+            return Err(by_hand(&[program], "this is not Debian"));
+        }
+        build::build(program, recipe)?;
+        if program.find().is_none() {
+            bail!("{} is still missing after its build", program.name);
+        }
+    }
+    Ok(())
+}
+
 fn missing(scope: Scope) -> Vec<&'static Program> {
     PROGRAMS
         .iter()
-        .filter(|program| program.scope <= scope && program.find().is_none())
+        .filter(|program| program.scope <= scope && !matches!(program.origin, Origin::Built(_)))
+        .filter(|program| program.find().is_none())
         .collect()
 }
 
@@ -79,6 +100,10 @@ fn by_hand(programs: &[&'static Program], why: &str) -> anyhow::Error {
                     program.name, program.package
                 )
             }
+            Origin::Built(recipe) => format!(
+                "\n  {:<16} built by `go build` in {}",
+                program.name, recipe.import
+            ),
         })
         .collect();
     anyhow!("{why}, so please put these programs on the PATH yourself:{list}")

@@ -3,16 +3,18 @@
 
 mod apt;
 mod archive;
+mod build;
 mod catalogue;
 mod install;
 mod policy;
+mod private_apt;
 // Looks exactly where the tests look, without making xtask wait for an async runtime to compile.
 #[path = "../../../crates/rs-testkit/src/programs.rs"]
 mod programs;
 mod status;
 mod unpack;
 
-pub(crate) use self::install::install;
+pub(crate) use self::install::{install, install_kubernetes};
 pub(crate) use self::status::status;
 
 /// How much to install.

@@ -18,6 +18,8 @@ use crate::{
     set::Shown, timer::Timer,
 };
 use shelf::{Held, Shelf};
+#[cfg(any(fuzzing, test))]
+pub(crate) use snapshot::{Moment, read};
 use watch::{Cold, Remembering};
 
 /// A backend whose last known good sets are kept in a file, for a start while the registry is away.

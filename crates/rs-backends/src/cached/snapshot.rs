@@ -15,20 +15,20 @@ const MARK: &str = "rs-backends snapshot 1 ";
 
 /// A moment on both clocks: ages must outlive the process, and only the wall clock does.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) monotonic: Instant,
+pub(crate) struct Moment {
+    pub(crate) monotonic: Instant,
     /// Since the epoch.
-    pub(super) wall: Duration,
+    pub(crate) wall: Duration,
 }
 
 /// What is known of a service.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Known {
-    pub(super) instances: Arc<[Arc<ServiceInstance>]>,
-    pub(super) confirmed: Instant,
+pub(crate) struct Known {
+    pub(crate) instances: Arc<[Arc<ServiceInstance>]>,
+    pub(crate) confirmed: Instant,
 }
 
-pub(super) type Sets = BTreeMap<Arc<str>, Known>;
+pub(crate) type Sets = BTreeMap<Arc<str>, Known>;
 
 /// The JSON, with owned instances when it is read and borrowed ones when it is written.
 #[derive(Serialize, Deserialize)]
@@ -92,7 +92,7 @@ pub(super) fn write(sets: &Sets, now: Moment) -> Result<Vec<u8>, serde_json::Err
 }
 
 /// What such a file says, without what is older than that. It is believed whole or not at all.
-pub(super) fn read(text: &[u8], now: Moment, max_age: Option<Duration>) -> Result<Sets, String> {
+pub(crate) fn read(text: &[u8], now: Moment, max_age: Option<Duration>) -> Result<Sets, String> {
     let body = text
         .strip_prefix(MARK.as_bytes())
         .ok_or("it is no snapshot, or one of another version")?;

@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// Which agent, and how it is used.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(try_from = "super::written::Written")]
 pub struct ConsulConfig {
     pub(super) url: Uri,
     pub(super) token: Option<Secret>,

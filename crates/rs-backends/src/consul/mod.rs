@@ -5,6 +5,7 @@ mod http;
 mod registry;
 mod source;
 mod wire;
+mod written;
 
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub use config::ConsulConfig;
 
 use crate::remote::{Remote, backend_by_remote};
 use registry::ConsulRegistry;
+#[cfg(any(fuzzing, test))]
+pub(crate) use wire::read;
 
 /// Consul, through the HTTP API of an agent.
 ///
@@ -63,6 +66,16 @@ impl Consul {
         let rules = config.rules.clone();
         let registry = ConsulRegistry::new(config);
         Self(Remote::within(around, name.into(), registry, rules))
+    }
+
+    /// Goes by another configuration from now on. Watches ask anew and keep what
+    /// they know meanwhile. When it is another registry, instances are registered there when they are due to
+    /// be renewed, and the one before forgets them when their time is over.
+    ///
+    /// The directory has this as the action `reconfigure`.
+    pub fn reconfigure(&self, config: ConsulConfig) {
+        let rules = config.rules.clone();
+        self.0.reconfigure(ConsulRegistry::new(config), rules);
     }
 }
 

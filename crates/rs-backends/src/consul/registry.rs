@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::Method;
-use rs_core::Health;
+use rs_core::{ConfigError, Health, Value, config};
 
 use super::{
     ConsulConfig,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     BackendError, ServiceInstance,
     keeper::Registrar,
-    remote::{Listed, Registry},
+    remote::{Listed, Registry, Rules},
     station::Station,
     watch::Source,
 };
@@ -108,6 +108,20 @@ impl Registry for ConsulRegistry {
 
     fn source(self: Arc<Self>, station: &Arc<Station>, service: &str) -> Box<dyn Source> {
         Box::new(Blocking::new(self, Arc::clone(station), service))
+    }
+
+    fn read(config: Value) -> Result<(Self, Rules), ConfigError> {
+        let config: ConsulConfig = config::read(config)?;
+        let rules = config.rules.clone();
+        Ok((Self::new(config), rules))
+    }
+
+    fn shown(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("url", self.config.url.to_string().into()),
+            ("wait", self.config.wait.into()),
+            ("deregister_after", self.config.deregister_after.into()),
+        ]
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use rs_core::hash;
 use tokio::select;
 
 use super::{http::Reply, registry::ConsulRegistry, wire};
@@ -21,7 +21,8 @@ pub(super) struct Blocking {
     service: String,
     index: Index,
     pace: Pace,
-    last: Bytes,
+    /// Of the last answer, which would be larger than what it says.
+    last: Option<u64>,
 }
 
 impl Blocking {
@@ -32,7 +33,7 @@ impl Blocking {
             service: service.to_owned(),
             index: Index::default(),
             pace: Pace::default(),
-            last: Bytes::new(),
+            last: None,
         }
     }
 
@@ -53,12 +54,13 @@ impl Blocking {
     }
 
     fn read(&mut self, reply: Reply) -> Result<Answer, BackendError> {
-        if self.index.heard(reply.index) && reply.body == self.last {
+        let hash = Some(hash::stable(&reply.body));
+        if self.index.heard(reply.index) && hash == self.last {
             return Ok(Answer::Same);
         }
         let listed = wire::read(&self.service, &reply.body)?;
         self.station.skipped(listed.skipped);
-        self.last = reply.body;
+        self.last = hash;
         let all = listed.instances.into_iter().map(Arc::new).collect();
         Ok(Answer::All(all))
     }

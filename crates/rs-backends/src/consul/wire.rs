@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::{BackendError, InstanceHealth, ServiceInstance, remote::Listed};
 
@@ -186,12 +186,12 @@ struct Check {
 }
 
 /// What `/v1/health/service/…` answered.
-pub(super) fn read(service: &str, body: &[u8]) -> Result<Listed, BackendError> {
-    let entries: Vec<Value> = serde_json::from_slice(body).map_err(BackendError::malformed)?;
+pub(crate) fn read(service: &str, body: &[u8]) -> Result<Listed, BackendError> {
+    let entries: Vec<&RawValue> = serde_json::from_slice(body).map_err(BackendError::malformed)?;
     let mut listed = Listed::default();
     let name = escape(service);
     for entry in entries {
-        let entry: Option<Entry> = serde_json::from_value(entry).ok();
+        let entry: Option<Entry> = serde_json::from_str(entry.get()).ok();
         match entry.and_then(|entry| instance(service, &name, entry)) {
             Some(instance) => listed.instances.push(instance),
             None => listed.skipped += 1,

@@ -1,19 +1,22 @@
 //! A second registry for when the first is away.
 
-mod config;
+mod settings;
 mod side;
 mod watch;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rs_core::{Condition, Health, Inspect, Name, Value};
+use rs_core::{
+    Action, ActionSpec, Condition, ControlError, Health, Inspect, Mandate, Name, Value, config,
+};
 use rs_metrics::{Counter, Family, Surroundings};
 
-pub use config::FailoverConfig;
+pub use settings::FailoverConfig;
 
 use crate::{
     Backend, BackendError, BackendHealth, InstanceSet, ServiceInstance, Watch,
+    in_force::{InForce, RECONFIGURE, obey},
     instance::check_name,
     metrics::{Believed, FAILOVERS},
     part::Part,
@@ -63,7 +66,7 @@ pub struct Failover(Arc<Inner>);
 struct Inner {
     station: Arc<Station>,
     parts: [Arc<dyn Backend>; 2],
-    config: FailoverConfig,
+    config: Arc<InForce<FailoverConfig>>,
     switches: Family<Counter, Believed>,
 }
 
@@ -94,11 +97,17 @@ impl Failover {
         let inner = Arc::new(Inner {
             station,
             parts: [Arc::new(primary), Arc::new(secondary)],
-            config,
+            config: Arc::new(InForce::new(config)),
             switches,
         });
         inner.station.home().register(&inner);
         Self(inner)
+    }
+
+    /// Goes by another configuration from now on. The directory has this as the
+    /// action `reconfigure`.
+    pub fn reconfigure(&self, config: FailoverConfig) {
+        self.0.config.replace(self.0.station.home(), config);
     }
 }
 
@@ -114,13 +123,13 @@ impl Backend for Failover {
 
     async fn register(&self, instance: ServiceInstance) -> Result<(), BackendError> {
         self.0.station.open()?;
-        let register = self.0.config.register;
+        let register = self.0.config.get().register;
         register.register(&self.0.parts, instance).await
     }
 
     async fn deregister(&self, service: &str, id: &str) -> Result<(), BackendError> {
         self.0.station.open()?;
-        let register = self.0.config.register;
+        let register = self.0.config.get().register;
         register.deregister(&self.0.parts, service, id).await
     }
 
@@ -140,7 +149,7 @@ impl Backend for Failover {
         self.0.station.open()?;
         check_name("service", service)?;
         let [primary, secondary] = &self.0.parts;
-        let config = &self.0.config;
+        let config = self.0.config.get();
         Ok(Watch::by(watch::Pair {
             station: Arc::clone(&self.0.station),
             service: service.to_owned(),
@@ -148,6 +157,7 @@ impl Backend for Failover {
             backup: Arc::clone(secondary),
             secondary: None,
             choice: side::Choice::new(config.give_up_after, config.take_back_after),
+            config: Arc::clone(&self.0.config),
             timer: Timer::default(),
             shown: Shown::default(),
             switches: self.0.switches.clone(),
@@ -198,12 +208,24 @@ impl Inspect for Inner {
 
     fn snapshot(&self) -> Value {
         let [primary, secondary] = &self.parts;
+        let config = self.config.get();
         Value::map([
             ("registry", "failover".into()),
             ("primary", primary.name().into()),
             ("secondary", secondary.name().into()),
-            ("give_up_after", self.config.give_up_after.into()),
-            ("take_back_after", self.config.take_back_after.into()),
+            ("give_up_after", config.give_up_after.into()),
+            ("take_back_after", config.take_back_after.into()),
         ])
+    }
+
+    fn actions(&self) -> &'static [ActionSpec] {
+        RECONFIGURE
+    }
+
+    fn control(&self, action: &Action, _mandate: &Mandate) -> Result<(), ControlError> {
+        let home = self.station.home();
+        obey(home, action, config::read, |config| {
+            self.config.replace(home, config);
+        })
     }
 }

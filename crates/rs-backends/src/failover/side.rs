@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::FailoverConfig;
+
 /// The primary, unless it has been away for long enough and the secondary is there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {
@@ -37,6 +39,12 @@ impl Choice {
             side: Side::Primary,
             since: None,
         }
+    }
+
+    /// From now on with these times.
+    pub(super) const fn go_by(&mut self, config: &FailoverConfig) {
+        self.give_up_after = config.give_up_after;
+        self.take_back_after = config.take_back_after;
     }
 
     pub(super) const fn side(&self) -> Side {

@@ -6,10 +6,13 @@ use std::{
 use rs_core::{Severity, SignalKind};
 use rs_metrics::{Counter, Family};
 
-use super::side::{Choice, Side, Sight};
+use super::{
+    FailoverConfig,
+    side::{Choice, Side, Sight},
+};
 use crate::{
-    Backend, BackendError, InstanceSet, Standing, metrics::Believed, part::Part, set::Shown,
-    station::Station, timer::Timer, watch::Watching,
+    Backend, BackendError, InstanceSet, Standing, in_force::InForce, metrics::Believed, part::Part,
+    set::Shown, station::Station, timer::Timer, watch::Watching,
 };
 
 static GIVEN_UP: SignalKind = SignalKind::new(
@@ -34,6 +37,7 @@ pub(super) struct Pair {
     pub(super) backup: Arc<dyn Backend>,
     pub(super) secondary: Option<Part>,
     pub(super) choice: Choice,
+    pub(super) config: Arc<InForce<FailoverConfig>>,
     pub(super) timer: Timer,
     pub(super) shown: Shown,
     pub(super) switches: Family<Counter, Believed>,
@@ -68,6 +72,7 @@ impl Pair {
     /// Looks at both until nothing changes any more.
     fn look(&mut self, context: &mut Context<'_>) {
         let clock = self.station.clock().clone();
+        self.choice.go_by(&self.config.get());
         loop {
             self.primary.poll(context);
             if let Some(secondary) = &mut self.secondary {

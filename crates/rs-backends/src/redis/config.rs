@@ -6,7 +6,8 @@ use rs_core::{Backoff, ConfigError, config};
 use crate::remote::{Rules, with_rules};
 
 /// Which Redis, and how it is used. The password is never shown.
-#[derive(Clone)]
+#[derive(Clone, serde::Deserialize)]
+#[serde(try_from = "super::written::Written")]
 pub struct RedisConfig {
     pub(super) client: Client,
     pub(super) prefix: String,

@@ -4,6 +4,7 @@ mod config;
 mod registry;
 mod source;
 mod wire;
+mod written;
 
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub use config::RedisConfig;
 
 use crate::remote::{Remote, backend_by_remote};
 use registry::RedisRegistry;
+#[cfg(any(fuzzing, test))]
+pub(crate) use wire::read;
 
 /// Redis as a registry: instances that are over when nobody renews them, by the clock of Redis.
 ///
@@ -70,6 +73,16 @@ impl Redis {
             RedisRegistry::new(config),
             rules,
         ))
+    }
+
+    /// Goes by another configuration from now on. Watches ask anew and keep what
+    /// they know meanwhile. When it is another registry, instances are registered there when they are due to
+    /// be renewed, and the one before forgets them when their time is over.
+    ///
+    /// The directory has this as the action `reconfigure`.
+    pub fn reconfigure(&self, config: RedisConfig) {
+        let rules = config.rules.clone();
+        self.0.reconfigure(RedisRegistry::new(config), rules);
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use redis::{
     AsyncConnectionConfig, FromRedisValue, RedisError, ScriptInvocation, aio::MultiplexedConnection,
 };
-use rs_core::Health;
+use rs_core::{ConfigError, Health, Value, config};
 
 use super::{
     RedisConfig,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     BackendError, ServiceInstance,
     keeper::Registrar,
-    remote::{Listed, Registry},
+    remote::{Listed, Registry, Rules},
     station::Station,
     watch::Source,
 };
@@ -139,18 +139,33 @@ impl Registry for RedisRegistry {
     const KIND: &'static str = "redis";
 
     async fn list(&self, service: &str) -> Result<Listed, BackendError> {
-        let (count, _, _, rows): Rows = self.ask(self.scripts.list(service)).await?;
+        let (count, _, _, _, rows): Rows = self.ask(self.scripts.list(service, "")).await?;
         wire::read(service, count, &rows)
     }
 
     async fn ping(&self) -> Result<Health, BackendError> {
         // What everything else needs too: that scripts run, and that this user may read.
-        let _: Rows = self.ask(self.scripts.list("health check")).await?;
+        let _: Rows = self.ask(self.scripts.list("health check", "")).await?;
         Ok(Health::UP)
     }
 
     fn source(self: Arc<Self>, station: &Arc<Station>, service: &str) -> Box<dyn Source> {
         Box::new(Streamed::new(self, Arc::clone(station), service))
+    }
+
+    fn read(config: Value) -> Result<(Self, Rules), ConfigError> {
+        let config: RedisConfig = config::read(config)?;
+        let rules = config.rules.clone();
+        Ok((Self::new(config), rules))
+    }
+
+    fn shown(&self) -> Vec<(&'static str, Value)> {
+        let address = self.config.client.get_connection_info().addr();
+        vec![
+            ("address", address.to_string().into()),
+            ("prefix", self.config.prefix.clone().into()),
+            ("poll_interval", self.config.poll.into()),
+        ]
     }
 }
 

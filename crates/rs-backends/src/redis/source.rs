@@ -21,7 +21,8 @@ pub(super) struct Streamed {
     service: String,
     /// With where the stream was and how long nothing is due, when it was looked at last.
     connection: Option<(MultiplexedConnection, String, Duration)>,
-    last: Option<Vec<Vec<u8>>>,
+    /// The digest of what was heard last.
+    last: Option<String>,
 }
 
 impl Streamed {
@@ -55,12 +56,13 @@ impl Streamed {
             }
         };
         let registry = &self.registry;
+        let heard = self.last.as_deref().unwrap_or_default();
         let list = async {
             let mut connection = match known {
                 Some(connection) => connection,
                 None => registry.connect(None).await?,
             };
-            let list = registry.scripts().list(&self.service);
+            let list = registry.scripts().list(&self.service, heard);
             let rows: Rows = list.invoke_async(&mut connection).await.map_err(told)?;
             Ok((connection, rows))
         };
@@ -71,19 +73,19 @@ impl Streamed {
     fn hear(
         &mut self,
         connection: MultiplexedConnection,
-        (count, change, due, rows): Rows,
+        (count, change, due, digest, rows): Rows,
     ) -> Result<Answer, BackendError> {
         let poll = self.station.spread(self.registry.config().poll);
         // A moment later than it is due, so that it is over then.
         let due = u64::try_from(due).map(|due| Duration::from_millis(due.saturating_add(5)));
         let wait = due.map_or(poll, |due| due.min(poll));
         self.connection = Some((connection, change, wait));
-        if self.last.as_ref() == Some(&rows) {
+        if self.last.as_ref() == Some(&digest) {
             return Ok(Answer::Same);
         }
         let listed = wire::read(&self.service, count, &rows)?;
         self.station.skipped(listed.skipped);
-        self.last = Some(rows);
+        self.last = Some(digest);
         let all = listed.instances.into_iter().map(Arc::new).collect();
         Ok(Answer::All(all))
     }

@@ -13,8 +13,9 @@ pub(super) struct Scripts {
     prefix: String,
 }
 
-/// How many there are, the last change, how long until the next one is over, and ids and texts in turn.
-pub(super) type Rows = (usize, String, i64, Vec<Vec<u8>>);
+/// How many there are, the last change, how long until the next one is over, the digest of all, and ids and
+/// texts in turn, unless the reader knows them.
+pub(super) type Rows = (usize, String, i64, String, Vec<Vec<u8>>);
 
 impl Scripts {
     pub(super) fn new(prefix: String) -> Self {
@@ -60,15 +61,16 @@ impl Scripts {
         ask
     }
 
-    pub(super) fn list(&self, service: &str) -> ScriptInvocation<'_> {
+    /// All, unless their digest is the known one.
+    pub(super) fn list(&self, service: &str, known: &str) -> ScriptInvocation<'_> {
         let mut ask = self.on(&self.list, service);
-        ask.arg(Redis::MAX_INSTANCES);
+        ask.arg(Redis::MAX_INSTANCES).arg(known);
         ask
     }
 }
 
 /// The instances of these rows. One that says it is another than it is listed as is left out.
-pub(super) fn read(service: &str, count: usize, rows: &[Vec<u8>]) -> Result<Listed, BackendError> {
+pub(crate) fn read(service: &str, count: usize, rows: &[Vec<u8>]) -> Result<Listed, BackendError> {
     if count > Redis::MAX_INSTANCES {
         let limit = Redis::MAX_INSTANCES;
         return Err(BackendError::TooMany {

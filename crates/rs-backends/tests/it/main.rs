@@ -7,21 +7,35 @@
 
 mod allocations;
 mod auto_traits;
+mod broken;
+mod config;
 #[cfg(feature = "consul")]
 mod consul;
 #[cfg(feature = "consul")]
 mod consul_lies;
+#[cfg(all(feature = "consul", feature = "redis"))]
+mod facts;
 mod file;
 mod filter;
 mod instance;
+#[cfg(feature = "kubernetes")]
+mod kubernetes_lies;
+#[cfg(feature = "kubernetes")]
+mod kubernetes_server;
 mod local;
+#[cfg(all(feature = "consul", feature = "redis"))]
+mod processes;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_lies;
 mod rubbish;
+#[cfg(all(feature = "consul", feature = "redis"))]
+mod steady;
 mod wrappers;
 
 use std::time::Duration;
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
 use std::time::Instant;
 
 use rs_backends::{Backend, InstanceSet, ServiceInstance, Watch};
@@ -66,14 +80,14 @@ fn erased(backend: impl Backend) -> Box<dyn Backend> {
 }
 
 /// The time, which no test can move for a real server.
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
 #[expect(clippy::disallowed_methods, reason = "real servers need real time")]
 fn now() -> Instant {
     Instant::now()
 }
 
 /// Prints how long something took, many times over, and bounds it.
-#[cfg(any(feature = "consul", feature = "redis"))]
+#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
 fn figures(what: &str, times: &mut [Duration], p99: Duration) {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100];

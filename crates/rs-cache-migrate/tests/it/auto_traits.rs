@@ -71,6 +71,10 @@ fn every_public_type() {
         Entries: "Send Sync Unpin Copy Clone";
         Entry<u8>: "Send Sync Unpin Copy Clone";
         Finding: "Send Sync Unpin Copy Clone";
+        EnvFlags: "Send Sync Unpin Copy Clone";
+        FileFlags: "Send Sync Unpin Clone";
+        Flags: "Send Sync Unpin Copy Clone";
+        FlagsError: "Send Sync Unpin Clone";
         Gates: "Send Sync Unpin Clone";
         GatesConfig: "Send Sync Unpin Clone";
         Judged: "Send Sync Unpin Clone";

@@ -9,12 +9,18 @@ mod behaviour;
 mod caches;
 mod control;
 mod failures;
+mod flags;
 mod gates;
 #[path = "../../examples/degradations/lab.rs"]
 mod lab;
 mod model;
 mod pilot;
+#[cfg(feature = "redis")]
+mod processes;
 mod race;
+#[cfg(feature = "redis")]
+mod redis_cache;
 mod shadow;
 mod steps;
 mod support;
+mod two_level;

@@ -3,6 +3,8 @@
 mod consul;
 mod etcd;
 mod json;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod postgres;
 mod prometheus;
 mod rabbitmq;
@@ -11,6 +13,8 @@ mod user;
 
 pub use self::consul::{Consul, ConsulOptions};
 pub use self::etcd::{Etcd, EtcdOptions};
+#[cfg(feature = "kubernetes")]
+pub use self::kubernetes::{Kubernetes, KubernetesOptions};
 pub use self::postgres::{Postgres, PostgresOptions};
 pub use self::prometheus::{Prometheus, PrometheusOptions};
 pub use self::rabbitmq::{RabbitMq, RabbitMqOptions};

@@ -7,6 +7,8 @@
 mod consul;
 mod etcd;
 mod failures;
+#[cfg(feature = "kubernetes")]
+mod kubernetes_server;
 mod life;
 mod net;
 mod ports;
