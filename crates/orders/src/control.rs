@@ -35,6 +35,8 @@ do TARGET FAULT   TARGET is inventory, payments, notifications, one instance (pa
   close           closes the socket instead        stop      it is stopped (SIGSTOP)
   ok              nothing is wrong with it         continue  it goes on (SIGCONT)
 
+do cache migrate        prices move to the new cache, as the gates say
+do cache fail|slow|wrong|ok   what is wrong with the new cache
 do workers fail|ok      the price refresh fails, or does not any more
 do rate N               so many orders a second
 do heal                 all are well again
@@ -90,7 +92,19 @@ pub(crate) async fn apply(demo: &Demo, line: &str) -> Result<String> {
     match words[..] {
         // For the test of what a panic leaves behind.
         ["panic"] => panic!("somebody ordered a panic"),
+        ["cache", "migrate"] => {
+            demo.shop.prices.migrate()?;
+            Ok("prices move to the new cache, as the gates say".to_owned())
+        }
+        ["cache", trouble] => {
+            if !demo.shop.prices.trouble.set(trouble) {
+                let known = ["migrate", "fail", "slow", "wrong", "ok"];
+                bail!("{}", ConfigError::unknown("trouble", trouble, known));
+            }
+            Ok(format!("the new cache: {trouble}"))
+        }
         ["heal"] => {
+            demo.shop.prices.trouble.set("ok");
             demo.fleet.heal().await?;
             refresh(demo, false).await;
             Ok("all are well".to_owned())
@@ -121,7 +135,7 @@ async fn harm(demo: &Demo, target: &str, fault: &str, time: &str) -> Result<Stri
             .map(Kind::name)
             .into_iter()
             .chain(instances)
-            .chain(["all", "workers"]);
+            .chain(["all", "cache", "workers"]);
         bail!("{}", ConfigError::unknown("target", target, known));
     }
     let mood = match fault {

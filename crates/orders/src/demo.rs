@@ -55,6 +55,8 @@ impl Demo {
 
         tasks.spawn(gateway::serve(listener, Arc::clone(&shop)));
         tasks.spawn(Arc::clone(&load).run());
+        let moving = Arc::clone(&shop);
+        tasks.spawn(async move { moving.prices.migration.run().await });
         for service in shop.services() {
             tasks.spawn(service.balancer.keep());
         }

@@ -67,6 +67,10 @@ async fn answer(shop: &Shop, request: &Request<Incoming>) -> Response<Empty<Byte
             });
             let headers = answer.headers_mut();
             headers.insert("order", HeaderValue::from(placed.order));
+            headers.insert(
+                "see-also",
+                HeaderValue::from(shop.prices.beside(product).await),
+            );
             if !placed.is_notified {
                 headers.insert("degraded", HeaderValue::from_static("no notification"));
             }

@@ -71,7 +71,7 @@ fn run(options: Options) -> Result<bool> {
     let stories = options.scenario.as_deref().map(story::named).transpose()?;
     FlightRecorder::global().dump_on_panic();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()?;
     runtime.block_on(async {

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Result;
 use hyper::http::request::Builder;
 use rs_patterns::{
-    balance::{Balancer, BalancerConfig, Endpoint, Outliers, Strategy},
+    balance::{Balancer, BalancerConfig, Endpoint, Latency, Outliers, Strategy},
     breaker::{Breaker, BreakerConfig, OpenTime, Ramp},
     core::{ByStatus, Call, Clock, Failure, Policy, Rejection, Share},
     policies::{Backoff, Bulkhead, BulkheadConfig, Pipeline, RetryConfig},
@@ -47,7 +47,11 @@ impl Service {
         let outliers = Outliers::default()
             .with_at_most(Share::percent(50.0)?)
             .with_ejection(Duration::from_secs(1), Duration::from_secs(10));
-        let fastest = Strategy::LatencyBased(Default::default());
+        // A failure is remembered for some ten seconds even where few calls come.
+        let latency = Latency::default()
+            .with_decay(Duration::from_secs(2))
+            .with_failure_counting_as(Duration::from_millis(300));
+        let fastest = Strategy::LatencyBased(latency);
         let balance = BalancerConfig::new(fastest).with_outliers(outliers);
         let balancer = Balancer::new(kind.name(), balance)?;
         let instances = fleet.of(kind).into_iter();

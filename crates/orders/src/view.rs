@@ -220,8 +220,10 @@ fn distance(breaker: &BreakerSnapshot) -> String {
     };
     match (breaker.state, breaker.failures_to_trip, breaker.next_probe) {
         (BreakerState::Open, _, Some(probe)) => format!(", next probe in {}", in_words(probe)),
-        (BreakerState::Ramping, ..) => format!(", lets {} through", breaker.admitted),
-        (_, Some(failures), _) => format!(", {failures} failures from open"),
+        (BreakerState::Ramping, ..) => {
+            format!(", lets {:.0}% through", breaker.admitted.get() * 100.0)
+        }
+        (_, Some(failures), _) => format!(", opens in {failures}"),
         _ => String::new(),
     }
 }

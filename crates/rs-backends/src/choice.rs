@@ -12,6 +12,8 @@ use crate::{
 };
 #[cfg(feature = "consul")]
 use crate::{Consul, ConsulConfig};
+#[cfg(feature = "etcd")]
+use crate::{Etcd, EtcdConfig};
 #[cfg(feature = "redis")]
 use crate::{Redis, RedisConfig};
 
@@ -47,6 +49,7 @@ use crate::{Redis, RedisConfig};
 /// | `static` | `instances` |
 /// | `file` | `path`, `poll_interval` |
 /// | `consul` | `url`, `token`, `wait`, `deregister_after`, `timeout`, `empty_grace`, `reconnect` |
+/// | `etcd` | `urls`, `user`, `password`, `prefix`, `wait`, `timeout`, `empty_grace`, `reconnect` |
 /// | `redis` | `url`, `prefix`, `poll_interval`, `timeout`, `empty_grace`, `reconnect` |
 /// | `cached` | `of`: a table like this one; `path`, `write_interval`, `first_answer`, `empty_grace`, `max_age` |
 /// | `failover` | `primary`, `secondary`: tables like this one; `give_up_after`, `take_back_after`, `register_with` |
@@ -69,6 +72,8 @@ enum Kind {
     File(FileConfig),
     #[cfg(feature = "consul")]
     Consul(ConsulConfig),
+    #[cfg(feature = "etcd")]
+    Etcd(EtcdConfig),
     #[cfg(feature = "redis")]
     Redis(RedisConfig),
     Cached(Box<BackendConfig>, CachedConfig),
@@ -103,6 +108,8 @@ impl BackendConfig {
             Kind::File(config) => Arc::new(File::within(around, name, config.clone())),
             #[cfg(feature = "consul")]
             Kind::Consul(config) => Arc::new(Consul::within(around, name, config.clone())),
+            #[cfg(feature = "etcd")]
+            Kind::Etcd(config) => Arc::new(Etcd::within(around, name, config.clone())),
             #[cfg(feature = "redis")]
             Kind::Redis(config) => Arc::new(Redis::within(around, name, config.clone())),
             Kind::Cached(of, config) => {
@@ -177,6 +184,10 @@ const KINDS: &[(&str, Read)] = &[
     ("consul", |table| table.read().map(Kind::Consul)),
     #[cfg(not(feature = "consul"))]
     ("consul", |_| Err(needs("consul"))),
+    #[cfg(feature = "etcd")]
+    ("etcd", |table| table.read().map(Kind::Etcd)),
+    #[cfg(not(feature = "etcd"))]
+    ("etcd", |_| Err(needs("etcd"))),
     #[cfg(feature = "redis")]
     ("redis", |table| table.read().map(Kind::Redis)),
     #[cfg(not(feature = "redis"))]
@@ -198,7 +209,7 @@ const KINDS: &[(&str, Read)] = &[
     }),
 ];
 
-#[cfg(not(all(feature = "consul", feature = "redis")))]
+#[cfg(not(all(feature = "consul", feature = "etcd", feature = "redis")))]
 fn needs(feature: &str) -> ConfigError {
     let missing = format_args!("needs the feature `{feature}` of rs-backends");
     ConfigError::other(missing).in_field("kind")

@@ -126,6 +126,12 @@ impl<T, G, W: Watch> Field for Asked<'_, T, G, W> {
         self.group.more.weights.is_some()
     }
 
+    #[inline]
+    fn is_even(&self) -> bool {
+        let more = &self.group.more;
+        self.avoid.is_empty() && more.chances.is_none() && more.weights.is_none()
+    }
+
     fn share(&self, place: usize) -> f64 {
         match &self.group.more.weights {
             Some(_) if self.group.more.weight_sum > 0.0 => {

@@ -1,4 +1,4 @@
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use crate::{CacheError, Entry};
 
@@ -36,9 +36,77 @@ pub trait CacheAdapter<K, V>: Send + Sync + 'static {
         async { Err(CacheError::Unsupported("add what is absent")) }
     }
 
+    /// How long it may take for an answer; `None` if it answers at once. What takes longer has failed, and its
+    /// key is doubtful. [`with_limits`](crate::MigrationConfig::with_limits) overrides it.
+    ///
+    /// An adapter with a network in between promises more: what it was asked to change is changed within this
+    /// time or never, even if the one who asked has gone away.
+    fn limit(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Says that somebody is about to change this key elsewhere: keeps nothing under it from now on, and lets
+    /// nobody but the holder of this mark keep something, nor him if there is another mark; for this long.
+    ///
+    /// This and the next three are for caches that several processes share: see [`Capabilities::marks`].
+    fn mark(
+        &self,
+        key: &K,
+        mark: u64,
+        hold: Duration,
+    ) -> impl Future<Output = Result<(), CacheError>> + Send {
+        let _ = (key, mark, hold);
+        async { Err(CacheError::Unsupported("hold marks")) }
+    }
+
+    /// Ends a mark. Keeps the entry under the key if there was no other mark beside it since it began, else
+    /// nothing; whether it did. Nor if the cache has forgotten all it had within the last `hold`.
+    fn settle(
+        &self,
+        key: &K,
+        mark: u64,
+        hold: Duration,
+        entry: Option<Entry<V>>,
+    ) -> impl Future<Output = Result<bool, CacheError>> + Send {
+        let _ = (key, mark, hold, entry);
+        async { Err(CacheError::Unsupported("hold marks")) }
+    }
+
+    /// Asks for leave to copy an entry here that will be read elsewhere from now on; `false` while there is a
+    /// mark, an entry, or another who copies. A mark that comes takes it away.
+    fn lease(
+        &self,
+        key: &K,
+        lease: u64,
+        hold: Duration,
+    ) -> impl Future<Output = Result<bool, CacheError>> + Send {
+        let _ = (key, lease, hold);
+        async { Err(CacheError::Unsupported("hold marks")) }
+    }
+
+    /// Keeps the entry if the lease is still there; whether it did. Without an entry, gives the lease back.
+    fn fill(
+        &self,
+        key: &K,
+        lease: u64,
+        entry: Option<Entry<V>>,
+    ) -> impl Future<Output = Result<bool, CacheError>> + Send {
+        let _ = (key, lease, entry);
+        async { Err(CacheError::Unsupported("hold marks")) }
+    }
+
     /// The keys that it has, the hottest first if it knows. `None` if it cannot say.
     fn keys(&self) -> Option<Vec<K>> {
         None
+    }
+
+    /// The same for a cache that must ask somebody: unless it says otherwise, what [`keys`](Self::keys) says.
+    fn list(&self) -> impl Future<Output = Result<Vec<K>, CacheError>> + Send
+    where
+        K: Send,
+    {
+        let keys = self.keys();
+        async { keys.ok_or(CacheError::Unsupported("list its keys")) }
     }
 
     /// How many entries it has.
@@ -84,10 +152,13 @@ pub struct Capabilities {
     pub iterate: bool,
     /// It counts.
     pub stats: bool,
+    /// It holds marks and leases, in one step each, for all processes that use it. Without, it cannot be the
+    /// *new* cache of a migration that is [shared](crate::MigrationConfig::shared_by_processes).
+    pub marks: bool,
 }
 
 impl Capabilities {
-    /// All of them.
+    /// All that a cache in the process can have: all but `marks`.
     pub const ALL: Self = Self {
         ttl: true,
         reads_ttl: true,
@@ -96,6 +167,7 @@ impl Capabilities {
         add: true,
         iterate: true,
         stats: true,
+        marks: false,
     };
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use rs_core::{ConfigError, Deadline, Rate, config};
 
-use crate::{CacheAdapter, CacheError, MigrationKey, inner::Shared};
+use crate::{CacheAdapter, CacheError, MigrationKey, Side, inner::Shared, metrics::CacheOperation};
 
 /// How fast a [`Backfill`] goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,7 +63,8 @@ pub struct BackfillProgress {
 pub struct Backfill<K, V, L, N> {
     of: Shared<K, V, L, N>,
     config: BackfillConfig,
-    keys: Vec<K>,
+    /// `None` until legacy has said.
+    keys: Option<Vec<K>>,
     progress: BackfillProgress,
 }
 
@@ -79,14 +80,16 @@ where
         config: BackfillConfig,
     ) -> Result<Self, BackfillError> {
         config.check().map_err(BackfillError::Config)?;
+        if !of.legacy_can.iterate {
+            let cannot = CacheError::Unsupported("list its keys");
+            return Err(BackfillError::Cache(cannot));
+        }
         let keys = of.legacy.keys();
-        let keys = keys.ok_or(CacheError::Unsupported("list its keys"));
-        let keys = keys.map_err(BackfillError::Cache)?;
         Ok(Self {
             of: Shared::clone(of),
             config,
             progress: BackfillProgress {
-                keys: keys.len(),
+                keys: keys.as_ref().map_or(0, Vec::len),
                 ..BackfillProgress::default()
             },
             keys,
@@ -99,14 +102,37 @@ where
         self.progress
     }
 
-    /// Goes on until all keys were looked at, or the migration writes only one cache.
+    /// Asks legacy for its keys, if it must be asked and was not.
+    ///
+    /// # Errors
+    /// When it does not say.
+    ///
+    /// # Cancel safety
+    /// Dropped, it is asked again by the next.
+    pub async fn list(&mut self) -> Result<(), CacheError> {
+        if self.keys.is_none() {
+            let keys = self.of.legacy.list().await?;
+            self.progress.keys = keys.len();
+            self.keys = Some(keys);
+        }
+        Ok(())
+    }
+
+    /// Goes on until all keys were looked at, or the migration writes only one cache. Does nothing if legacy
+    /// does not say what it has; the next may find out.
     ///
     /// # Cancel safety
     /// Dropping it stops it; the key in hand is taken again by the next.
     pub async fn run(&mut self) -> BackfillProgress {
         let clock = self.of.home.around.clock().clone();
         let pace = Duration::from_secs_f64(1.0 / self.config.rate.per_second().max(1e-3));
-        while let Some(key) = self.keys.get(self.progress.done) {
+        if self.list().await.is_err() {
+            let list = CacheOperation::Get;
+            self.of.counters.errors[(Side::Legacy, list)].increment();
+            return self.progress;
+        }
+        let keys = self.keys.as_deref().unwrap_or_default();
+        while let Some(key) = keys.get(self.progress.done) {
             if !self.of.word().writes_both() {
                 break;
             }

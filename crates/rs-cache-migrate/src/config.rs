@@ -4,7 +4,7 @@ use rs_core::{ConfigError, Share, config};
 use rs_metrics::pattern::Checked;
 
 use crate::{
-    PilotConfig,
+    PilotConfig, Side,
     state::{ALL, hundredths},
 };
 
@@ -42,6 +42,24 @@ pub struct MigrationConfig {
     unaged: Option<Duration>,
     shadow: Share,
     doubts: usize,
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            skip_serializing_if = "Option::is_none",
+            with = "rs_core::humane::duration::option"
+        )
+    )]
+    legacy_limit: Option<Duration>,
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            skip_serializing_if = "Option::is_none",
+            with = "rs_core::humane::duration::option"
+        )
+    )]
+    new_limit: Option<Duration>,
+    fallbacks: Share,
+    shared: bool,
     pilot: PilotConfig,
 }
 
@@ -58,6 +76,10 @@ impl Default for MigrationConfig {
             unaged: None,
             shadow: share(0.01),
             doubts: 4096,
+            legacy_limit: None,
+            new_limit: None,
+            fallbacks: Share::ALL,
+            shared: false,
             pilot: PilotConfig::default(),
         }
     }
@@ -125,6 +147,35 @@ impl MigrationConfig {
         self
     }
 
+    /// An operation of this cache has failed when it takes longer than this, and leaves its key doubtful. Without,
+    /// what the cache says of itself: nothing for one in the process, a second for Redis.
+    #[must_use]
+    pub const fn with_limit(mut self, side: Side, limit: Duration) -> Self {
+        match side {
+            Side::Legacy => self.legacy_limit = Some(limit),
+            Side::New => self.new_limit = Some(limit),
+        }
+        self
+    }
+
+    /// No more than this share of the reads of new may fall back, and a thousand after a quiet time: a new cache
+    /// that is empty or down must not break legacy, too. What may not is a miss. All of them unless it is given.
+    #[must_use]
+    pub const fn with_fallbacks(mut self, share: Share) -> Self {
+        self.fallbacks = share;
+        self
+    }
+
+    /// Several processes write the same keys of the same two caches. New must hold
+    /// [marks](crate::Capabilities::marks); a change takes three round trips instead of two, and fails if new
+    /// cannot be told of it. [`with_propagation`](Self::with_propagation) must be true. Cannot change while the
+    /// migration lives.
+    #[must_use]
+    pub const fn shared_by_processes(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
     /// What it does by itself while it [runs](crate::CacheMigration::run).
     #[must_use]
     pub fn with_pilot(mut self, pilot: PilotConfig) -> Self {
@@ -151,6 +202,15 @@ impl MigrationConfig {
         if let Some(time) = self.unaged {
             let day = Duration::from_millis(1)..=Duration::from_secs(86_400);
             config::time_in_range("unaged", time, day)?;
+        }
+        let minute = Duration::from_millis(1)..=Duration::from_secs(60);
+        for (field, limit) in [
+            ("legacy_limit", self.legacy_limit),
+            ("new_limit", self.new_limit),
+        ] {
+            if let Some(limit) = limit {
+                config::time_in_range(field, limit, minute.clone())?;
+            }
         }
         config::in_range("doubts", self.doubts, 1..=1_000_000)?;
         let pilot = self.pilot.check();
@@ -194,6 +254,21 @@ impl MigrationConfig {
 
     pub(crate) const fn shadow(&self) -> Share {
         self.shadow
+    }
+
+    pub(crate) const fn limit(&self, side: Side) -> Option<Duration> {
+        match side {
+            Side::Legacy => self.legacy_limit,
+            Side::New => self.new_limit,
+        }
+    }
+
+    pub(crate) const fn fallbacks(&self) -> Share {
+        self.fallbacks
+    }
+
+    pub(crate) const fn shared(&self) -> bool {
+        self.shared
     }
 
     /// What it does by itself.

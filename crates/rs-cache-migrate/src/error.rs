@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 /// A cache did not do what it was asked for.
 #[derive(Debug, Clone)]
@@ -8,6 +8,8 @@ pub enum CacheError {
     Unsupported(&'static str),
     /// What it has under the key cannot be read.
     Undecodable(Arc<str>),
+    /// It did not answer within this time. Nobody knows whether it did what it was asked for.
+    TookTooLong(Duration),
     /// It could not be reached, or failed.
     Failed(Arc<dyn Error + Send + Sync>),
 }
@@ -24,6 +26,7 @@ impl fmt::Display for CacheError {
         match self {
             Self::Unsupported(what) => write!(f, "the cache cannot {what}"),
             Self::Undecodable(why) => write!(f, "what the cache has cannot be read: {why}"),
+            Self::TookTooLong(limit) => write!(f, "the cache did not answer within {limit:?}"),
             Self::Failed(error) => write!(f, "the cache failed: {error}"),
         }
     }
@@ -33,7 +36,7 @@ impl Error for CacheError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Failed(error) => Some(&**error),
-            Self::Unsupported(_) | Self::Undecodable(_) => None,
+            Self::Unsupported(_) | Self::Undecodable(_) | Self::TookTooLong(_) => None,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What the clones of a migration share, and how it reads.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64 as Plain, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64 as Plain, Ordering::Relaxed},
+    },
+    time::Instant,
 };
 
 use rs_core::{Name, hash};
@@ -16,6 +19,7 @@ use crate::{
     Stage,
     doubt::Doubts,
     ledger::Ledger,
+    limit::{Fallbacks, Limits},
     meter::Meter,
     metrics::{CacheOperation, Counters},
     order::Order,
@@ -42,6 +46,12 @@ pub(crate) struct Inner<K, V, L, N> {
     /// One read in so many is compared, of 2^32.
     pub(crate) sampled: Plain,
     pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) limits: Limits,
+    pub(crate) fallbacks: Fallbacks,
+    pub(crate) shared: bool,
+    pub(crate) born: Instant,
+    /// When the last step was taken, in nanoseconds since `born`.
+    pub(crate) stepped: Plain,
     pub(crate) stepping: tokio::sync::Mutex<()>,
     pub(crate) salt: u64,
     pub(crate) observed: Mutex<Vec<Observed>>,
@@ -51,6 +61,27 @@ impl<K, V, L, N> Inner<K, V, L, N> {
     #[inline]
     pub(crate) fn word(&self) -> Word {
         Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// Nanoseconds since it was made.
+    pub(crate) fn elapsed(&self) -> u64 {
+        let now = self.home.around.clock().now();
+        let since = now.saturating_duration_since(self.born);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// An operation of this side, within its limit.
+    #[inline]
+    pub(crate) fn on<T>(
+        &self,
+        side: Side,
+        operation: impl Future<Output = Result<T, CacheError>> + Send,
+    ) -> impl Future<Output = Result<T, CacheError>> + Send
+    where
+        Self: Sync,
+        T: Send,
+    {
+        self.limits.hold(side, self.home.around.clock(), operation)
     }
 
     pub(crate) const fn name(&self) -> Name {
@@ -82,9 +113,9 @@ where
         let word = self.word();
         if self.doubts.are_none() {
             match word.stage() {
-                Stage::Off => return Ok(self.legacy.get(key).await?.into()),
+                Stage::Off => return Ok(self.on(Side::Legacy, self.legacy.get(key)).await?.into()),
                 Stage::Complete => {
-                    let found = self.new.get(key).await?;
+                    let found = self.on(Side::New, self.new.get(key)).await?;
                     return Ok(self.of_this_try(word, found).into());
                 }
                 _ => {}
@@ -113,6 +144,7 @@ where
             self.maybe_compare(word, key, compared);
             return Ok(found.into());
         }
+        self.fallbacks.count();
         let read = self.ask_new(word, key);
         let found = self.meter.watch(clock, Side::New, timed, read).await;
         match found {
@@ -139,6 +171,11 @@ where
 
     /// What is not in new comes from legacy; and goes to new, unless new is not well.
     async fn fall_back(&self, key: &K, promote: bool) -> Result<Lookup<V>, CacheError> {
+        if !self.fallbacks.take() {
+            self.counters.fallbacks_refused.increment();
+            self.counters.misses.increment();
+            return Ok(Lookup::Miss);
+        }
         let Some(entry) = self.ask_legacy(key).await? else {
             self.counters.misses.increment();
             return Ok(Lookup::Miss);
@@ -158,7 +195,7 @@ where
         if self.is_doubtful(Side::Legacy, key) {
             return Ok(None);
         }
-        let found = self.legacy.get(key).await;
+        let found = self.on(Side::Legacy, self.legacy.get(key)).await;
         if found.is_err() {
             self.counters.errors[(Side::Legacy, CacheOperation::Get)].increment();
         }
@@ -170,7 +207,7 @@ where
         if self.is_doubtful(Side::New, key) {
             return Ok(None);
         }
-        match self.new.get(key).await {
+        match self.on(Side::New, self.new.get(key)).await {
             Ok(found) => Ok(self.of_this_try(word, found)),
             Err(error) => {
                 self.counters.errors[(Side::New, CacheOperation::Get)].increment();
@@ -204,27 +241,35 @@ where
         if !word.writes_both() || self.is_doubtful(Side::New, key) {
             return false;
         }
-        let new = self.new.get(key).await;
+        let new = self.on(Side::New, self.new.get(key)).await;
         if !matches!(new, Ok(None) | Err(CacheError::Undecodable(_))) {
             let there = new.map(|found| self.of_this_try(word, found));
             if !matches!(there, Ok(None)) {
                 return false;
             }
         }
-        let Ok(Some(entry)) = self.ask_legacy(key).await else {
-            return false;
+        let promoted = match self.shared {
+            true => self.fill_shared(key, word).await,
+            false => self.copy(key, word).await,
         };
-        let Some(entry) = self.worth_promoting(entry) else {
-            return false;
-        };
-        let promoted = self.apply(Side::New, key, Some(entry), word).await.is_ok();
         if promoted {
             self.counters.promotions.increment();
         }
         promoted
     }
 
-    fn worth_promoting(&self, entry: Entry<V>) -> Option<Entry<V>> {
+    /// Nobody else changes either of them.
+    async fn copy(&self, key: &K, word: Word) -> bool {
+        let Ok(Some(entry)) = self.ask_legacy(key).await else {
+            return false;
+        };
+        let Some(entry) = self.worth_promoting(entry) else {
+            return false;
+        };
+        self.apply(Side::New, key, Some(entry), word).await.is_ok()
+    }
+
+    pub(crate) fn worth_promoting(&self, entry: Entry<V>) -> Option<Entry<V>> {
         let rules = self.rules.get();
         let can = self.legacy_can;
         let remaining = match entry.remaining {

@@ -62,6 +62,8 @@ pub struct Entry<V> {
     pub remaining: Option<Duration>,
     /// In which try of the migration it was written; see [`MigrationState::epoch`](crate::MigrationState).
     pub epoch: u32,
+    /// It comes from a nearer level, and says nothing of the cache behind: see [`TwoLevel`](crate::TwoLevel).
+    pub near: bool,
 }
 
 impl<V> Entry<V> {
@@ -72,6 +74,7 @@ impl<V> Entry<V> {
             value: Some(value),
             remaining: None,
             epoch: 0,
+            near: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl<V> Entry<V> {
             value: None,
             remaining: None,
             epoch: 0,
+            near: false,
         }
     }
 

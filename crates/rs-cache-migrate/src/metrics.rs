@@ -3,7 +3,7 @@
 use rs_core::{Name, Unit, label_set};
 use rs_metrics::{Catalogue, Counter, Family, Gauge, Metric, Registry};
 
-use crate::{Side, Stage, shadow::Comparison};
+use crate::{Finding, Side, Stage, shadow::Comparison};
 
 label_set! {
     /// What a cache was asked for.
@@ -45,6 +45,13 @@ pub static FALLBACKS: Metric<Counter, (), 1> = Metric::counter(
 )
 .by(["migration"]);
 
+/// Reads that new could not answer while too many fell back.
+pub static FALLBACKS_REFUSED: Metric<Counter, (), 1> = Metric::counter(
+    "migration_fallbacks_refused_total",
+    "Reads that the new cache could not answer, and legacy was not asked: too many fell back.",
+)
+.by(["migration"]);
+
 /// Entries that came over as they were read.
 pub static PROMOTIONS: Metric<Counter, (), 1> = Metric::counter(
     "migration_promotions_total",
@@ -77,6 +84,13 @@ pub static SHADOW_DROPPED: Metric<Counter, (), 1> = Metric::counter(
 pub static ROLLBACKS: Metric<Counter, (), 1> =
     Metric::counter("migration_rollbacks_total", "How often it was rolled back.").by(["migration"]);
 
+/// Judged windows.
+pub static WINDOWS: Metric<Counter, Finding, 1> = Metric::counter(
+    "migration_windows_total",
+    "Windows of measured reads that the gates judged, by what they were.",
+)
+.by(["migration"]);
+
 /// Where it stands.
 pub static STAGE: Metric<Gauge, Stage, 1> = Metric::gauge(
     "migration_stage",
@@ -101,11 +115,13 @@ pub static CATALOGUE: Catalogue = Catalogue::new(
         &NEW_HITS,
         &MISSES,
         &FALLBACKS,
+        &FALLBACKS_REFUSED,
         &PROMOTIONS,
         &ERRORS,
         &SHADOW_READS,
         &SHADOW_DROPPED,
         &ROLLBACKS,
+        &WINDOWS,
         &STAGE,
         &DOUBTFUL_KEYS,
     ],
@@ -118,11 +134,13 @@ pub(crate) struct Counters {
     pub(crate) new_hits: Family<Counter, ()>,
     pub(crate) misses: Family<Counter, ()>,
     pub(crate) fallbacks: Family<Counter, ()>,
+    pub(crate) fallbacks_refused: Family<Counter, ()>,
     pub(crate) promotions: Family<Counter, ()>,
     pub(crate) errors: Family<Counter, (Side, CacheOperation)>,
     pub(crate) shadow_reads: Family<Counter, Comparison>,
     pub(crate) shadow_dropped: Family<Counter, ()>,
     pub(crate) rollbacks: Family<Counter, ()>,
+    pub(crate) windows: Family<Counter, Finding>,
 }
 
 impl Counters {
@@ -132,11 +150,13 @@ impl Counters {
             new_hits: NEW_HITS.bind_in(registry, name),
             misses: MISSES.bind_in(registry, name),
             fallbacks: FALLBACKS.bind_in(registry, name),
+            fallbacks_refused: FALLBACKS_REFUSED.bind_in(registry, name),
             promotions: PROMOTIONS.bind_in(registry, name),
             errors: ERRORS.bind_in(registry, name),
             shadow_reads: SHADOW_READS.bind_in(registry, name),
             shadow_dropped: SHADOW_DROPPED.bind_in(registry, name),
             rollbacks: ROLLBACKS.bind_in(registry, name),
+            windows: WINDOWS.bind_in(registry, name),
         }
     }
 }

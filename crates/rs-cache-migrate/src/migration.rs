@@ -20,6 +20,7 @@ use crate::{
     doubt::Doubts,
     inner::{Inner, Shared},
     ledger::Ledger,
+    limit::{Fallbacks, Limits},
     meter::Meter,
     metrics::{self, Counters},
     order::Order,
@@ -102,6 +103,10 @@ where
     ) -> Result<Self, ConfigError> {
         let rules = Rules::new(config)?;
         let config = rules.get();
+        if config.shared() && !new.capabilities().marks {
+            let why = "new cannot hold marks, so processes cannot share it";
+            return Err(ConfigError::other(why).in_field("shared"));
+        }
         let home = Home::new(around, name);
         let salt = match config.salt() {
             "" => name.as_str(),
@@ -119,6 +124,14 @@ where
             shadow,
             sampled: Plain::new(sampled(config.shadow())),
             ledger: Mutex::new(Ledger::new(around.clock().now())),
+            limits: Limits::new(
+                config.limit(Side::Legacy).or(legacy.limit()),
+                config.limit(Side::New).or(new.limit()),
+            ),
+            fallbacks: Fallbacks::new(config.fallbacks()),
+            shared: config.shared(),
+            born: around.clock().now(),
+            stepped: Plain::new(0),
             stepping: tokio::sync::Mutex::new(()),
             salt: hash::stable(salt.as_bytes()),
             observed: Mutex::default(),
@@ -200,6 +213,21 @@ where
     #[must_use]
     pub fn state(&self) -> MigrationState {
         self.0.word().state()
+    }
+
+    /// Stands where other processes stand that share the caches. Before anything goes through this one: a
+    /// process that is off writes legacy alone, and new would not hear of it.
+    ///
+    /// # Errors
+    /// [`StepRefused::Overtaken`] if a step was taken here already; or the share is none.
+    pub fn join(
+        &self,
+        stage: Stage,
+        share: Share,
+        epoch: u32,
+        mandate: Mandate,
+    ) -> Result<MigrationState, StepRefused> {
+        self.0.join((stage, share, epoch), mandate.into())
     }
 
     /// Takes the next step, and waits until no change is under way that does not know of it.
@@ -348,9 +376,20 @@ pub(crate) fn sampled(share: Share) -> u64 {
     (share.get() * 4_294_967_296.0) as u64
 }
 
-impl<K, V, L, N> Inner<K, V, L, N> {
+impl<K, V, L, N> Inner<K, V, L, N>
+where
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>,
+{
     pub(crate) fn reconfigure(&self, config: MigrationConfig) -> Result<u64, ConfigError> {
         let now = self.rules.get();
+        let own = |side| match side {
+            Side::Legacy => self.legacy.limit(),
+            Side::New => self.new.limit(),
+        };
+        if config.shared() != now.shared() {
+            return Err(ConfigError::other("cannot change").in_field("shared"));
+        }
         if config.salt() != now.salt() {
             return Err(ConfigError::other("cannot change").in_field("salt"));
         }
@@ -360,6 +399,10 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         self.rules
             .replace(&self.home, &ANNOUNCED, config, |config| {
                 self.sampled.store(sampled(config.shadow()), Relaxed);
+                self.fallbacks.set(config.fallbacks());
+                for side in [Side::Legacy, Side::New] {
+                    self.limits.set(side, config.limit(side).or(own(side)));
+                }
                 let now = self.home.around.clock().now();
                 self.pilot.course().reconfigure(config.pilot(), now);
             })

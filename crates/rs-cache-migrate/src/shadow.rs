@@ -126,7 +126,10 @@ where
         }
         let (legacy, new) = match measured {
             true => self.probe(key).await,
-            false => (self.legacy.get(key).await, self.new.get(key).await),
+            false => (
+                self.on(Side::Legacy, self.legacy.get(key)).await,
+                self.on(Side::New, self.new.get(key)).await,
+            ),
         };
         let new = new.map(|found| self.of_this_try(self.word(), found));
         match (legacy, new) {
@@ -146,9 +149,10 @@ where
     /// Asks both, and measures; by turns the one or the other first, for the second finds what they share warm.
     async fn probe(&self, key: &K) -> (Found<V>, Found<V>) {
         let clock = self.home.around.clock();
-        let legacy = self.meter.probe(clock, Side::Legacy, self.legacy.get(key));
+        let legacy = self.on(Side::Legacy, self.legacy.get(key));
+        let legacy = self.meter.probe(clock, Side::Legacy, legacy);
         let new = async {
-            let found = self.new.get(key).await;
+            let found = self.on(Side::New, self.new.get(key)).await;
             found.map(|found| self.of_this_try(self.word(), found))
         };
         let new = self.meter.probe(clock, Side::New, new);
@@ -173,6 +177,8 @@ where
             _ => false,
         };
         let reads = self.legacy.capabilities().reads_ttl && self.new.capabilities().reads_ttl;
+        // What is near says how long it is near.
+        let reads = reads && !legacy.near && !new.near;
         let apart = match (legacy.remaining, new.remaining) {
             (Some(legacy), Some(new)) => legacy.abs_diff(new).as_secs() >= 1,
             (None, None) => false,

@@ -117,6 +117,11 @@ impl Word {
         Self(((epoch as u64) << EPOCH_AT) | SETTLED)
     }
 
+    /// Where others stand.
+    pub(crate) const fn standing(stage: Stage, share: u16, epoch: u32) -> Self {
+        Self(stage as u64 | ((share as u64) << SHARE_AT) | Self::start(epoch).0)
+    }
+
     #[inline]
     pub(crate) const fn stage(self) -> Stage {
         match self.0 & 7 {

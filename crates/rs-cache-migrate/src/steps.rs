@@ -8,7 +8,7 @@ use crate::{
     CacheAdapter, MigrationKey, MigrationState, Ruling, Side, Stage, StepRefused, event,
     inner::Inner,
     ledger::{Decision, Ledger},
-    state::{Word, hundredths},
+    state::{ALL, Word, hundredths},
     sync::Ordering,
 };
 
@@ -99,10 +99,32 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         if !left.is_zero() && !is_first {
             return Err(StepRefused::TooSoon(left));
         }
+        // Before anybody can act by it.
+        self.stepped.store(self.elapsed(), Ordering::Release);
         if !self.exchange(word, next) {
             return Err(StepRefused::Overtaken);
         }
         self.note(&event::STEPPED, word, next, because);
+        Ok(next.state())
+    }
+
+    pub(crate) fn join(
+        &self,
+        (stage, share, epoch): (Stage, Share, u32),
+        because: Because,
+    ) -> Result<MigrationState, StepRefused> {
+        let share = match stage {
+            Stage::Live => hundredths(share).ok_or(StepRefused::NotAShare)?,
+            Stage::RampDown | Stage::Complete => ALL,
+            _ => 0,
+        };
+        let first = Word::start(self.rules.get().epoch());
+        let next = Word::standing(stage, share, epoch);
+        self.stepped.store(self.elapsed(), Ordering::Release);
+        if !self.exchange(first, next) {
+            return Err(StepRefused::Overtaken);
+        }
+        self.note(&event::STEPPED, first, next, because);
         Ok(next.state())
     }
 
@@ -124,6 +146,7 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         loop {
             let word = self.word();
             let next = word.rolled_back()?;
+            self.stepped.store(self.elapsed(), Ordering::Release);
             if self.exchange(word, next) {
                 self.counters.rollbacks.increment();
                 self.note(&event::ROLLED_BACK, word, next, because);

@@ -2,70 +2,89 @@
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-#[cfg(loom)]
-pub(crate) use modelled::{KeyGuard, KeyLock};
-#[cfg(not(loom))]
-pub(crate) use real::{KeyGuard, KeyLock};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+#[cfg(loom)]
+use loom::sync::atomic::AtomicU32;
 #[cfg(not(loom))]
-mod real {
-    pub(crate) type KeyGuard<'a> = tokio::sync::MutexGuard<'a, ()>;
+use std::sync::atomic::AtomicU32;
 
-    /// Held across an await, so it must be tokio's.
-    #[derive(Debug, Default)]
-    pub(crate) struct KeyLock(tokio::sync::Mutex<()>);
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+/// Somebody may wait.
+const AWAITED: u32 = 2;
 
-    impl KeyLock {
-        pub(crate) async fn lock(&self) -> KeyGuard<'_> {
-            self.0.lock().await
-        }
+/// A lock that may be held across an await, and costs two atomic operations when nobody waits.
+///
+/// Whoever finds it held says so in the word and waits to be told; who ends tells one of them, who tries again.
+/// So a newcomer may overtake.
+#[derive(Debug)]
+pub(crate) struct KeyLock {
+    word: AtomicU32,
+    #[cfg(not(loom))]
+    freed: tokio::sync::Notify,
+}
 
-        pub(crate) fn try_lock(&self) -> Option<KeyGuard<'_>> {
-            self.0.try_lock().ok()
+/// The lock is held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct KeyGuard<'a>(&'a KeyLock);
+
+impl Default for KeyLock {
+    fn default() -> Self {
+        Self {
+            word: AtomicU32::new(FREE),
+            #[cfg(not(loom))]
+            freed: tokio::sync::Notify::const_new(),
         }
     }
 }
 
-/// Tokio's lock shows the model checker nothing.
-#[cfg(loom)]
-mod modelled {
-    use loom::sync::atomic::{AtomicBool, Ordering};
-
-    #[derive(Debug)]
-    pub(crate) struct KeyLock(AtomicBool);
-
-    #[derive(Debug)]
-    pub(crate) struct KeyGuard<'a>(&'a AtomicBool);
-
-    impl Default for KeyLock {
-        fn default() -> Self {
-            Self(AtomicBool::new(false))
+impl KeyLock {
+    #[inline]
+    pub(crate) async fn lock(&self) -> KeyGuard<'_> {
+        if let Some(guard) = self.try_lock() {
+            return guard;
         }
+        self.wait().await
     }
 
-    impl KeyLock {
-        #[expect(clippy::unused_async, reason = "as the real one")]
-        pub(crate) async fn lock(&self) -> KeyGuard<'_> {
-            loop {
-                if let Some(guard) = self.try_lock() {
-                    return guard;
-                }
-                loom::thread::yield_now();
-            }
-        }
-
-        pub(crate) fn try_lock(&self) -> Option<KeyGuard<'_>> {
-            let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
-            let free = self.0.compare_exchange(false, true, acquire, relaxed);
-            free.ok().map(|_| KeyGuard(&self.0))
-        }
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<KeyGuard<'_>> {
+        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+        let free = self.word.compare_exchange(FREE, HELD, acquire, relaxed);
+        free.ok().map(|_| KeyGuard(self))
     }
 
-    impl Drop for KeyGuard<'_> {
-        fn drop(&mut self) {
-            self.0.store(false, Ordering::Release);
+    #[cold]
+    async fn wait(&self) -> KeyGuard<'_> {
+        // It cannot know whether others wait as well, so it says that they do.
+        while self.word.swap(AWAITED, Ordering::Acquire) != FREE {
+            self.freed().await;
+        }
+        KeyGuard(self)
+    }
+
+    /// A word that was free between the look and the wait has left a permit: `Notify` keeps one.
+    #[cfg(not(loom))]
+    async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    /// Tokio's waiting shows the model checker nothing.
+    #[cfg(loom)]
+    #[expect(clippy::unused_async, reason = "as the real one")]
+    async fn freed(&self) {
+        loom::thread::yield_now();
+    }
+}
+
+impl Drop for KeyGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.word.swap(FREE, Ordering::Release) == AWAITED {
+            #[cfg(not(loom))]
+            self.0.freed.notify_one();
         }
     }
 }

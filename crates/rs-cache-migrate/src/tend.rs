@@ -74,8 +74,8 @@ where
 
     async fn remove(&self, side: Side, key: &K) -> Result<(), crate::CacheError> {
         let done = match side {
-            Side::Legacy => self.legacy.delete(key).await,
-            Side::New => self.new.delete(key).await,
+            Side::Legacy => self.on(side, self.legacy.delete(key)).await,
+            Side::New => self.on(side, self.new.delete(key)).await,
         };
         match done {
             Ok(()) => self.doubts.resolve(side, key),

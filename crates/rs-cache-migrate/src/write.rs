@@ -22,6 +22,9 @@ where
         // The stage may have changed while the lock was waited for; it decides as it is now. A change of the
         // stage from here on waits for this lock before the next may come.
         let word = self.word();
+        if self.shared {
+            return self.write_shared(key, entry, word).await;
+        }
         match word.stage() {
             Stage::Off => self.apply_bare(Side::Legacy, key, entry, word).await,
             Stage::Complete => self.apply_bare(Side::New, key, entry, word).await,
@@ -60,14 +63,20 @@ where
     ) -> Result<(), CacheError> {
         let mut doubt = Doubt::raise(self, side, key);
         let done = self.apply_bare(side, key, entry, word).await;
-        if done.is_ok() || self.apply_bare(side, key, None, word).await.is_ok() {
+        let knows = match &done {
+            Ok(()) => true,
+            // It would hang once more, and may do it yet.
+            Err(CacheError::TookTooLong(_)) => false,
+            Err(_) => self.apply_bare(side, key, None, word).await.is_ok(),
+        };
+        if knows {
             doubt.dismiss();
         }
         done
     }
 
     /// Changes one side as if it stood alone.
-    async fn apply_bare(
+    pub(crate) async fn apply_bare(
         &self,
         side: Side,
         key: &K,
@@ -81,13 +90,25 @@ where
         // A negative entry where there is no such thing is nothing.
         let entry = entry.filter(|entry| entry.value.is_some() || can.negative);
         let (operation, done) = match (side, entry) {
-            (Side::Legacy, Some(entry)) => (CacheOperation::Set, self.legacy.set(key, entry).await),
+            (Side::Legacy, Some(entry)) => {
+                let set = self.on(side, self.legacy.set(key, entry));
+                (CacheOperation::Set, set.await)
+            }
             (Side::New, Some(entry)) => {
                 let entry = entry.in_epoch(word.epoch());
-                (CacheOperation::Set, self.new.set(key, entry).await)
+                (
+                    CacheOperation::Set,
+                    self.on(side, self.new.set(key, entry)).await,
+                )
             }
-            (Side::Legacy, None) => (CacheOperation::Delete, self.legacy.delete(key).await),
-            (Side::New, None) => (CacheOperation::Delete, self.new.delete(key).await),
+            (Side::Legacy, None) => {
+                let delete = self.on(side, self.legacy.delete(key));
+                (CacheOperation::Delete, delete.await)
+            }
+            (Side::New, None) => {
+                let delete = self.on(side, self.new.delete(key));
+                (CacheOperation::Delete, delete.await)
+            }
         };
         match done {
             Ok(()) => self.doubts.resolve(side, key),
@@ -97,7 +118,7 @@ where
     }
 
     /// Nobody knows what this side has under the key.
-    fn doubt(&self, side: Side, key: &K) {
+    pub(crate) fn doubt(&self, side: Side, key: &K) {
         let limit = self.rules.get().doubts();
         if !self.doubts.add(side, key, limit) {
             return;

@@ -8,10 +8,10 @@
 //! |---|---|---|---|
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
 //! | [`attributes`] | `rs-attributes` | `attributes` | policies as attributes of functions: `#[retry]`, `#[circuit_breaker]` |
-//! | [`backends`] | `rs-backends` | `backends`, `backends-conformance`, `backends-consul`, `backends-kubernetes`, `backends-redis` | one trait over service registries |
+//! | [`backends`] | `rs-backends` | `backends`, `backends-conformance`, `backends-consul`, `backends-etcd`, `backends-kubernetes`, `backends-redis` | one trait over service registries |
 //! | [`balance`] | `rs-balance` | `balance`, `balance-pool`, `balance-tower` | endpoint sets, strategies, leases, pools of connections |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
-//! | [`cache_migrate`] | `rs-cache-migrate` | `cache-migrate`, `cache-migrate-moka` | moving live traffic from one cache to another |
+//! | [`cache_migrate`] | `rs-cache-migrate` | `cache-migrate`, `cache-migrate-moka`, `cache-migrate-quick-cache`, `cache-migrate-redis` | moving live traffic from one cache to another |
 //! | [`metrics`] | `rs-metrics` | `metrics`, `prometheus`, `tracing`, `otel` | metrics, logs, spans and correlation ids |
 //! | [`policies`] | `rs-policies` | `policies`, `policies-cache`, `policies-contract`, `policies-file`, `policies-redis`, `policies-streams`, `policies-tower` | retry, timeout, hedge, fallback, limits, pipelines |
 //! | [`workers`] | `rs-workers` | `workers`, `workers-cron`, `workers-etcd`, `workers-redis`, `workers-signal` | background work that is supervised and stops cleanly |

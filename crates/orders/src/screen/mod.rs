@@ -17,7 +17,7 @@ use crate::{
 };
 
 const KEYS: &str =
-    "[f]ail payments  [k]ill  [s]top  s[l]ow  [n]o notifications  [h]eal  [+-] rate  [q]uit";
+    "[f]ail payments [k]ill [s]top s[l]ow [n]otify fails [h]eal [m]igrate + - [q]uit";
 
 /// Shows what happens, until somebody presses `q`.
 pub(crate) async fn show(demo: &Demo, options: &Options) -> Result<()> {
@@ -86,6 +86,7 @@ async fn press(demo: &Demo, key: char) -> String {
         's' => "inventory-3 stop".to_owned(),
         'l' => "payments-2 slow 200ms".to_owned(),
         'n' => "notifications fail".to_owned(),
+        'm' => "cache migrate".to_owned(),
         'h' => "heal".to_owned(),
         '+' => format!("rate {}", rate * 1.5),
         '-' => format!("rate {}", rate / 1.5),

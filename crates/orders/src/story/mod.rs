@@ -1,5 +1,6 @@
 //! Stories: something breaks, and promises are held or not.
 
+mod cache;
 mod outages;
 mod overload;
 mod stage;
@@ -23,7 +24,7 @@ pub(crate) struct Story {
     play: for<'a> fn(&'a mut Stage) -> Playing<'a>,
 }
 
-static STORIES: [Story; 6] = [
+static STORIES: [Story; 8] = [
     Story {
         name: "payment-outage",
         about: "no payment instance answers: orders are queued, none is lost, all are charged once",
@@ -48,6 +49,16 @@ static STORIES: [Story; 6] = [
         name: "overload",
         about: "three times as many orders as can be done: as many are done as before",
         play: |stage| Box::pin(overload::overload(stage)),
+    },
+    Story {
+        name: "cache-migration",
+        about: "prices move to the new cache, step by step, by evidence: no order fails",
+        play: |stage| Box::pin(cache::to_the_end(stage)),
+    },
+    Story {
+        name: "cache-rollback",
+        about: "the new cache turns bad on the way: the migration goes back by itself",
+        play: |stage| Box::pin(cache::and_back(stage)),
     },
     Story {
         name: "worker-crash-loop",

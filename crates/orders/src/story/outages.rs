@@ -84,7 +84,7 @@ pub(super) async fn killed_instance(stage: &mut Stage) -> Result<()> {
             .sum::<u64>()
     };
     let restarted = calls();
-    let bound = Duration::from_secs(10);
+    let bound = Duration::from_secs(30);
     let back = stage.until(bound, || calls() > restarted + 10).await;
     // And one that nobody hears from: it is stopped, its sockets stay.
     stage.cause("inventory-3 stop").await?;

@@ -57,7 +57,7 @@ fn nobody_is_told_while_no_demo_runs() {
 fn the_stories_are_listed() {
     let output = orders(&["--list-scenarios"]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said.lines().count(), 6, "{said}");
+    assert_eq!(said.lines().count(), 8, "{said}");
     assert!(
         said.lines().all(|line| line.split_whitespace().count() > 5),
         "{said}"

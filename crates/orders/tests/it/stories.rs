@@ -44,3 +44,13 @@ fn overload() {
 fn worker_crash_loop() {
     play("worker-crash-loop");
 }
+
+#[test]
+fn cache_migration() {
+    play("cache-migration");
+}
+
+#[test]
+fn cache_rollback() {
+    play("cache-rollback");
+}

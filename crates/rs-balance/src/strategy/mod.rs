@@ -25,6 +25,11 @@ pub(crate) trait Field {
         true
     }
 
+    /// Whether all take part in each call and weigh the same.
+    fn is_even(&self) -> bool {
+        false
+    }
+
     /// Its part of all weights.
     fn share(&self, place: usize) -> f64;
 

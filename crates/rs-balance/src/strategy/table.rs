@@ -217,6 +217,9 @@ const BLOCK: usize = 64;
 /// The least load among those from one place up to another, and, counted from there, who has it.
 #[inline(always)]
 fn least(field: &impl Field, choosing: &Choosing<'_>, from: usize, to: usize) -> (f32, u64) {
+    if field.is_even() {
+        return least_of_even(field, from, to);
+    }
     let (mut least, mut ties) = (f32::INFINITY, 0_u64);
     for place in from..to {
         if !field.takes_part(place, choosing) {
@@ -232,9 +235,26 @@ fn least(field: &impl Field, choosing: &Choosing<'_>, from: usize, to: usize) ->
     (least, ties)
 }
 
+/// The same where all take part and weigh the same: in whole numbers and without branches.
+#[inline(always)]
+fn least_of_even(field: &impl Field, from: usize, to: usize) -> (f32, u64) {
+    let (mut least, mut ties) = (u32::MAX, 0_u64);
+    for place in from..to {
+        let (calls, bit) = (field.in_flight(place), 1 << (place - from));
+        let others = if calls < least { 0 } else { ties };
+        ties = if calls <= least { others | bit } else { others };
+        least = least.min(calls);
+    }
+    ((least.saturating_add(1)) as f32, ties)
+}
+
 /// Any of the places whose bits are set; the lowest is 0.
 #[inline]
 fn any_of(mut bits: u64, choosing: &Choosing<'_>) -> usize {
+    // As a rule one is the least, or nobody has anything to do.
+    if bits.wrapping_add(1).is_power_of_two() {
+        return choosing.dice.below(bits.count_ones() as usize);
+    }
     if !bits.is_power_of_two() {
         for _ in 0..choosing.dice.below(bits.count_ones() as usize) {
             bits &= bits - 1;

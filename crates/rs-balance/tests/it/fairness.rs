@@ -63,7 +63,7 @@ fn what_does_not_weigh_is_even() {
 fn flapping(strategy: Strategy, every: u32) -> (f64, f64) {
     let (balancer, _) = of(strategy, 10);
     let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
-    for pick in 0..30_000_u32 {
+    for pick in 0..15_000_u32 {
         if pick % every == 0 {
             let without = (pick / every).is_multiple_of(2);
             balancer.update(endpoints(10).filter(|endpoint| !without || *endpoint.value() != 4));

@@ -45,7 +45,7 @@ pub(crate) fn one_of(count: usize) -> Body {
                 .get()
                 .wrapping_mul(0x5851_f42d_4c95_7f2d)
                 .wrapping_add(1);
-            let place = (u128::from(next) * view.len() as u128 >> 64) as usize;
+            let place = ((u128::from(next) * view.len() as u128) >> 64) as usize;
             let Some(one) = view.get(place).and_then(Weak::upgrade) else {
                 panic!("all are held");
             };

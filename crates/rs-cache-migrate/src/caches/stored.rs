@@ -56,6 +56,7 @@ impl<V> Stored<V> {
             value: self.value.clone(),
             remaining,
             epoch: self.epoch,
+            near: false,
         })
     }
 

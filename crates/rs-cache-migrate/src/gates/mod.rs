@@ -7,7 +7,7 @@ mod window;
 
 use std::{collections::VecDeque, fmt};
 
-use rs_core::ConfigError;
+use rs_core::{ConfigError, label_set};
 
 use self::rules::Seen;
 pub use self::{
@@ -27,16 +27,16 @@ pub enum Verdict {
     RollBack,
 }
 
-/// What a rule found in a window, with all since the last step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Finding {
-    /// It is as it should be.
-    Good,
-    /// It is not.
-    Bad,
-    /// More must be seen, or it gets better by itself.
-    Unsure,
+label_set! {
+    /// What a rule found in a window, with all since the last step.
+    pub enum Finding: "finding" {
+        /// It is as it should be.
+        Good = "good",
+        /// It is not.
+        Bad = "bad",
+        /// More must be seen, or it gets better by itself.
+        Unsure = "unsure",
+    }
 }
 
 /// What one rule found, and the numbers that it rests on.

@@ -67,11 +67,21 @@ struct Running<'a> {
     timed: &'a Timed,
     clock: &'a Clock,
     since: Instant,
+    /// It never came to the cache that is measured.
+    near: bool,
+}
+
+impl Running<'_> {
+    fn found<V>(&mut self, found: &Result<Option<Entry<V>>, CacheError>) {
+        self.near = matches!(found, Ok(Some(entry)) if entry.near);
+    }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.timed.record(self.since, self.clock);
+        if !self.near {
+            self.timed.record(self.since, self.clock);
+        }
     }
 }
 
@@ -95,26 +105,29 @@ impl Meter {
 
     /// Times it, if its lot says so.
     #[inline]
-    pub(crate) async fn watch<T>(
+    pub(crate) async fn watch<V>(
         &self,
         clock: &Clock,
         side: Side,
         lot: u32,
-        read: impl Future<Output = T>,
-    ) -> T {
+        read: impl Future<Output = Result<Option<Entry<V>>, CacheError>>,
+    ) -> Result<Option<Entry<V>>, CacheError> {
         if lot & self.mask.load(Relaxed) != 0 {
             return read.await;
         }
         let [legacy, new] = &self.callers;
-        let _running = Running {
+        let mut running = Running {
             timed: match side {
                 Side::Legacy => legacy,
                 Side::New => new,
             },
             clock,
             since: clock.now(),
+            near: false,
         };
-        read.await
+        let found = read.await;
+        running.found(&found);
+        found
     }
 
     /// One of a pair of reads that nobody waits for.
@@ -132,12 +145,17 @@ impl Meter {
             Side::Legacy => legacy,
             Side::New => new,
         };
-        let running = Running {
+        let mut running = Running {
             timed: &probed.timed,
             clock,
             since: clock.now(),
+            near: false,
         };
         let found = read.await;
+        running.found(&found);
+        if running.near {
+            return found;
+        }
         drop(running);
         probed.reads.fetch_add(1, Relaxed);
         match found {

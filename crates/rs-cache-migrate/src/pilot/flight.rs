@@ -269,7 +269,10 @@ where
         window.legacy.entries = self.legacy.entries().count;
         window.new.entries = self.new.entries().count;
         let order = course.judge(&state, &window, &self.pilot.bounds(), &rules.shares(), now)?;
-        let evidence = course.last().map(|judged| judged.evidence.clone());
+        let evidence = course.last().map(|judged| {
+            self.counters.windows[judged.finding].increment();
+            judged.evidence.clone()
+        });
         self.meter.adapt(window.new.reads.max(window.legacy.reads));
         *before = (counted, now);
         Some((order, evidence.unwrap_or_default()))

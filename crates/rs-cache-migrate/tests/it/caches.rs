@@ -12,7 +12,7 @@ fn around() -> (Surroundings, ClockHand) {
 }
 
 /// What every adapter with all but `add` promises.
-async fn contract(cache: impl CacheAdapter<String, u64>, hand: Option<&ClockHand>) {
+pub(crate) async fn contract(cache: impl CacheAdapter<String, u64>, hand: Option<&ClockHand>) {
     let key = "a".to_owned();
     assert_eq!(cache.get(&key).await.unwrap(), None);
     let entry = Entry {
@@ -28,8 +28,12 @@ async fn contract(cache: impl CacheAdapter<String, u64>, hand: Option<&ClockHand
         "{left:?}"
     );
     cache.set(&key, Entry::absent()).await.unwrap();
-    assert_eq!(cache.get(&key).await.unwrap(), Some(Entry::absent()));
-    assert_eq!(cache.keys().unwrap(), std::slice::from_ref(&key));
+    let found = cache.get(&key).await.unwrap();
+    assert!(
+        found.is_some_and(|found| found.value.is_none()),
+        "{found:?}"
+    );
+    assert_eq!(cache.list().await.unwrap(), std::slice::from_ref(&key));
     cache
         .set(&key, Entry::of(2).lasting(Duration::ZERO))
         .await
@@ -129,4 +133,24 @@ async fn the_modular_shape() {
 #[tokio::test]
 async fn moka_itself() {
     contract(moka::sync::Cache::new(100), None).await;
+    contract(moka::future::Cache::new(100), None).await;
+}
+
+#[cfg(feature = "quick-cache")]
+#[tokio::test]
+async fn quick_cache_itself() {
+    contract(quick_cache::sync::Cache::new(100), None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_map() {
+    let map = dashmap::DashMap::new();
+    contract(map, None).await;
+    let map = dashmap::DashMap::new();
+    let short = Entry::of(1).lasting(Duration::from_secs(1));
+    assert!(map.add(&"a", short).await.unwrap());
+    assert!(!map.add(&"a", short).await.unwrap());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(CacheAdapter::get(&map, &"a").await.unwrap(), None);
+    assert!(map.is_empty(), "what has expired goes when it is read");
 }

@@ -187,6 +187,54 @@ async fn a_change_may_be_dropped_at_every_await() {
     }
 }
 
+/// With a limit, a cache that hangs costs that time, and its keys are doubtful.
+#[tokio::test]
+async fn a_cache_that_hangs_is_given_up() {
+    let limit = Duration::from_millis(10);
+    let config = MigrationConfig::default().with_limit(Side::New, limit);
+    let bench = bench(config).all_live().await;
+    bench.set("a", 1).await;
+    bench.new.way.hangs.store(true, Relaxed);
+    let key = "a".to_owned();
+    let change = bench.migration.set(&key, 2, HOUR);
+    let moving = async {
+        for _ in 0..20 {
+            bench.hand.advance(limit);
+            tokio::task::yield_now().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        changed = change => changed.unwrap(),
+        () = moving => {}
+    }
+    assert_eq!(bench.migration.doubtful(Side::New), 1);
+    assert_eq!(bench.new.peek("a"), Some(1));
+    assert_eq!(bench.get("a").await, Some(2), "legacy answers");
+    bench.new.way.hangs.store(false, Relaxed);
+    bench.set("a", 3).await;
+    assert_eq!(bench.migration.doubtful(Side::New), 0);
+}
+
+#[tokio::test]
+async fn only_a_share_of_the_reads_falls_back() {
+    let share = rs_core::Share::of(0.1).unwrap();
+    let config = MigrationConfig::default().with_fallbacks(share);
+    let bench = bench(config).all_live().await;
+    bench.set("a", 1).await;
+    bench.new.way.no_reads.store(true, Relaxed);
+    let mut answered = 0;
+    for _ in 0..11_000 {
+        answered += usize::from(bench.get("a").await.is_some());
+    }
+    // A thousand at once, and a tenth of the rest.
+    assert!((2_000..=2_200).contains(&answered), "{answered}");
+    let refused = metrics::FALLBACKS_REFUSED.read(&bench.registry, "prompts", ());
+    assert_eq!(refused, Some(11_000 - answered as u64));
+    bench.migration.rollback(by()).unwrap();
+    assert_eq!(bench.get("a").await, Some(1));
+}
+
 #[tokio::test]
 async fn a_hanging_new_cache_holds_nobody_but_its_own_keys() {
     let bench = bench(MigrationConfig::default()).at(Stage::DualWrite).await;

@@ -15,7 +15,12 @@ mod gates;
 mod lab;
 mod model;
 mod pilot;
+#[cfg(feature = "redis")]
+mod processes;
 mod race;
+#[cfg(feature = "redis")]
+mod redis_cache;
 mod shadow;
 mod steps;
 mod support;
+mod two_level;

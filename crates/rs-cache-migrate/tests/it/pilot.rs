@@ -9,8 +9,8 @@ use std::{
 };
 
 use rs_cache_migrate::{
-    CacheAdapter, CacheError, CacheMigration, Capabilities, Entry, GatesConfig, MigrationConfig,
-    PilotConfig, PilotMode, Stage, TtlCache, metrics,
+    CacheAdapter, CacheError, CacheMigration, Capabilities, Entry, Finding, GatesConfig,
+    MigrationConfig, PilotConfig, PilotMode, Stage, TtlCache, metrics,
 };
 use rs_core::{Action, Directory, FlightRecorder};
 use rs_metrics::{Registry, Surroundings};
@@ -192,6 +192,8 @@ async fn it_rolls_back_within_a_minute_and_stays_there() {
     rig.serve(Duration::from_secs(300)).await;
     let report = rig.migration.report();
     assert_eq!(report.state.to_string(), "off, held");
+    let bad = metrics::WINDOWS.read(&rig.registry, "prompts", Finding::Bad);
+    assert_eq!(bad, Some(3));
     let last = report.decisions.last().unwrap();
     assert!(last.why.starts_with("p50 "), "{last}");
     assert!(last.by.is_none());
