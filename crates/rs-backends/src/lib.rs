@@ -56,8 +56,8 @@
 //! # From a file, and while it runs
 //!
 //! [`BackendConfig`] reads from TOML or JSON which backend it is to be, with wrappers and all, and makes it.
-//! Consul, Redis, [`File`] and [`Failover`] take another configuration while they run, by `reconfigure` or as
-//! the action of the same name in the directory: watches keep what they know and go on with the new one,
+//! Consul, etcd, Redis, [`File`] and [`Failover`] take another configuration while they run, by `reconfigure` or
+//! as the action of the same name in the directory: watches keep what they know and go on with the new one,
 //! registrations follow at their next renewal, and what is wrong is refused whole.
 //!
 //! # A backend of your own
@@ -88,8 +88,8 @@
 //!
 //! A name or id has at most 255 bytes and no control characters; otherwise it may be anything, `../` and
 //! spaces too. An instance has at most 16 further ports, 32 tags and 32 entries of metadata.
-//! A file has at most 32 MiB, an answer of Consul or Kubernetes 64 MiB, a service in Redis or Kubernetes
-//! 100,000 instances. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
+//! A file has at most 32 MiB, an answer of Consul, etcd or Kubernetes 64 MiB, a service in etcd, Redis or
+//! Kubernetes 100,000 instances. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
 //! instances registered. What is larger is refused with an error that says so.
 //!
 //! # Metrics
@@ -120,7 +120,7 @@
 //!
 //! # Not yet
 //!
-//! - etcd and DNS.
+//! - DNS.
 //! - Kubernetes: programs that make credentials (`exec`), one watch for many services, another configuration
 //!   while it runs or from a file.
 //! - TLS to Redis comes through features of the `redis` crate, which is not tested here.
@@ -151,12 +151,22 @@ mod health;
 mod http;
 mod in_force;
 mod instance;
-#[cfg(any(feature = "consul", feature = "etcd", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 mod keeper;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod listing;
-#[cfg(any(feature = "consul", feature = "etcd", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 mod live;
 mod memory;
 mod merge;
@@ -164,7 +174,12 @@ pub mod metrics;
 mod part;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(feature = "consul", feature = "etcd", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 mod remote;
 mod set;
 mod several;

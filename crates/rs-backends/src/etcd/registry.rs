@@ -11,7 +11,7 @@ use super::{
     EtcdConfig,
     session::Session,
     source::Listening,
-    wire::{self, Range},
+    wire::{self, Glance, Range},
 };
 use crate::{
     BackendError, ServiceInstance,
@@ -54,6 +54,13 @@ impl EtcdRegistry {
         wire::read_range(service, &folder, &reply.body)
     }
 
+    /// Whether anything has changed since this revision, without what it is.
+    pub(super) async fn glance(&self, service: &str, since: i64) -> Result<Glance, BackendError> {
+        let folder = wire::folder(&self.config.prefix, service);
+        let reply = self.ask("kv/range", wire::news(&folder, since)).await?;
+        wire::read_glance(&reply.body)
+    }
+
     /// What happens to the service from this revision on.
     pub(super) async fn follow(&self, service: &str, from: i64) -> Result<Flow, BackendError> {
         let folder = wire::folder(&self.config.prefix, service);
@@ -85,7 +92,8 @@ impl Registrar for EtcdRegistry {
         let key = wire::key(&self.config.prefix, instance.service(), instance.id());
         let granted = self.ask("lease/grant", wire::grant(instance.ttl())).await?;
         let lease = wire::read_lease(&granted.body)?;
-        self.ask("kv/put", wire::put(&key, instance, lease)?).await?;
+        self.ask("kv/put", wire::put(&key, instance, lease)?)
+            .await?;
         let before = self.leases().insert(key, lease);
         if let Some(before) = before {
             // Nothing hangs on it any more; if it is not heard it ends by itself.
@@ -115,10 +123,7 @@ impl Registrar for EtcdRegistry {
         match lease {
             // What somebody else has put there since stays.
             Some(lease) => self.revoke(lease).await,
-            None => self
-                .ask("kv/deleterange", wire::only(&key))
-                .await
-                .map(drop),
+            None => self.ask("kv/deleterange", wire::only(&key)).await.map(drop),
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Listening {
     /// What is known is true at this one.
     at: Option<At>,
     flow: Option<Flow>,
+    /// How many keys the last list had that were not understood.
+    strange: u64,
     /// What was heard since the last answer has changed something.
     changed: bool,
 }
@@ -42,6 +44,7 @@ impl Listening {
             known: BTreeMap::new(),
             at: None,
             flow: None,
+            strange: 0,
             changed: false,
         }
     }
@@ -76,27 +79,30 @@ impl Listening {
     }
 
     /// A watch may be silent because there is nothing to say, or because nobody listens at the other end.
+    /// Only when something has changed it asks for all.
     async fn look(&mut self) -> Result<Answer, BackendError> {
-        let range = self.in_time(self.registry.range(&self.service)).await?;
-        let same_place = self.at.is_some_and(|at| {
-            at.cluster == range.cluster && at.revision <= range.revision
-        });
-        let same = range.known.len() == self.known.len()
-            && range.known.iter().zip(&self.known).all(|(new, old)| {
-                new.0 == old.0 && *new.1 == **old.1
-            });
-        if same_place && same {
-            return Ok(Answer::Same);
+        if let Some(at) = self.at {
+            let glance = self.registry.glance(&self.service, at.revision);
+            let seen = self.in_time(glance).await?;
+            let known = self.known.len() as u64 + self.strange;
+            let same_place = seen.cluster == at.cluster && seen.revision >= at.revision;
+            if same_place && !seen.found && seen.count == known {
+                return Ok(Answer::Same);
+            }
         }
-        self.flow = None;
+        (self.at, self.flow) = (None, None);
+        let range = self.in_time(self.registry.range(&self.service)).await?;
         Ok(self.replace(range))
     }
 
     fn replace(&mut self, range: Range) -> Answer {
         self.station.skipped(range.skipped);
+        self.strange = range.skipped;
         self.changed = false;
         let known = range.known.into_iter();
-        self.known = known.map(|(key, instance)| (key, Arc::new(instance))).collect();
+        self.known = known
+            .map(|(key, instance)| (key, Arc::new(instance)))
+            .collect();
         self.at = Some(At {
             cluster: range.cluster,
             revision: range.revision,

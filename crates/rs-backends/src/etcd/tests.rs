@@ -21,7 +21,11 @@ fn good() -> Value {
 fn check(kvs: Value, instances: usize, skipped: u64) {
     let body = json!({ "header": { "cluster_id": "1", "revision": "7" }, "kvs": kvs }).to_string();
     let range = wire::read_range("a", FOLDER, body.as_bytes()).unwrap();
-    assert_eq!((range.known.len(), range.skipped), (instances, skipped), "{body}");
+    assert_eq!(
+        (range.known.len(), range.skipped),
+        (instances, skipped),
+        "{body}"
+    );
 }
 
 #[test]
@@ -36,13 +40,34 @@ fn one_bad_instance_spoils_nothing() {
         json!({ "key": 3 }),
         pair("/rs-backends/a/2", ""),
         pair("/rs-backends/a/2", "nonsense"),
-        pair("/rs-backends/b/1", r#"{"service":"a","id":"1","host":"h","port":1}"#),
-        pair("/rs-backends/a/2", r#"{"service":"a","id":"1","host":"h","port":1}"#),
-        pair("/rs-backends/a/2", r#"{"service":"b","id":"2","host":"h","port":1}"#),
-        pair("/rs-backends/a/2", r#"{"service":"a","id":"2","host":"h","port":0}"#),
-        pair("/rs-backends/a/2", r#"{"service":"a","id":"2","host":"h","port":65536}"#),
-        pair("/rs-backends/a/2", r#"{"service":"a","id":"2","host":"http://x","port":1}"#),
-        pair("/rs-backends/a/2", r#"{"service":"a","id":"2","host":"h","port":1,"ttl":"999999d"}"#),
+        pair(
+            "/rs-backends/b/1",
+            r#"{"service":"a","id":"1","host":"h","port":1}"#,
+        ),
+        pair(
+            "/rs-backends/a/2",
+            r#"{"service":"a","id":"1","host":"h","port":1}"#,
+        ),
+        pair(
+            "/rs-backends/a/2",
+            r#"{"service":"b","id":"2","host":"h","port":1}"#,
+        ),
+        pair(
+            "/rs-backends/a/2",
+            r#"{"service":"a","id":"2","host":"h","port":0}"#,
+        ),
+        pair(
+            "/rs-backends/a/2",
+            r#"{"service":"a","id":"2","host":"h","port":65536}"#,
+        ),
+        pair(
+            "/rs-backends/a/2",
+            r#"{"service":"a","id":"2","host":"http://x","port":1}"#,
+        ),
+        pair(
+            "/rs-backends/a/2",
+            r#"{"service":"a","id":"2","host":"h","port":1,"ttl":"999999d"}"#,
+        ),
     ] {
         check(json!([good(), bad]), 1, 1);
     }
@@ -50,27 +75,52 @@ fn one_bad_instance_spoils_nothing() {
 
 #[test]
 fn an_answer_that_is_none_is_an_error_and_not_empty() {
-    for body in ["", "null", "{}", "[]", "{\"header\"", r#"{"header":{"revision":"x"}}"#, "<html>"] {
-        assert!(wire::read_range("a", FOLDER, body.as_bytes()).is_err(), "{body}");
+    for body in [
+        "",
+        "null",
+        "{}",
+        "[]",
+        "{\"header\"",
+        r#"{"header":{"revision":"x"}}"#,
+        "<html>",
+    ] {
+        assert!(
+            wire::read_range("a", FOLDER, body.as_bytes()).is_err(),
+            "{body}"
+        );
         assert!(wire::read_watch("a", body.as_bytes()).is_err(), "{body}");
     }
 }
 
 #[test]
 fn what_a_watch_says_is_understood() {
-    let said = |line: Value| wire::read_watch("a", line.to_string().as_bytes()).unwrap().what;
+    let said = |line: Value| {
+        wire::read_watch("a", line.to_string().as_bytes())
+            .unwrap()
+            .what
+    };
     let header = json!({ "cluster_id": "1", "revision": "8" });
     let begun = said(json!({ "result": { "header": header, "created": true } }));
     assert!(matches!(begun, Said::Begun));
     let events = json!([{ "kv": good() }, { "type": "DELETE", "kv": { "key": good()["key"] } }]);
     let changes = said(json!({ "result": { "header": header, "events": events } }));
-    let Said::Changes { changes, more: false } = changes else {
+    let Said::Changes {
+        changes,
+        more: false,
+    } = changes
+    else {
         panic!("{changes:?}");
     };
     assert!(matches!(changes[0], (_, 7, Change::Put(_))));
-    assert!(matches!(changes[1].2, Change::Gone), "a removal has no value");
+    assert!(
+        matches!(changes[1].2, Change::Gone),
+        "a removal has no value"
+    );
     let compacted = json!({ "header": header, "canceled": true, "compact_revision": "5" });
-    assert!(matches!(said(json!({ "result": compacted })), Said::Compacted));
+    assert!(matches!(
+        said(json!({ "result": compacted })),
+        Said::Compacted
+    ));
     let no_leader = said(json!({ "error": { "message": "etcdserver: no leader" } }));
     assert!(matches!(no_leader, Said::Failed(why) if why.contains("no leader")));
 }

@@ -46,6 +46,13 @@ pub(super) fn watch(folder: &str, from: i64) -> String {
     json!({ "create_request": watch }).to_string()
 }
 
+/// Those that have changed since this revision, and how many there are in all.
+pub(super) fn news(folder: &str, since: i64) -> String {
+    let [key, end] = span(folder);
+    let least = since.saturating_add(1);
+    json!({ "key": key, "range_end": end, "min_mod_revision": least, "keys_only": true, "limit": 1 }).to_string()
+}
+
 /// Whole seconds, and none too few.
 pub(super) fn grant(ttl: Duration) -> String {
     let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
@@ -135,11 +142,7 @@ pub(crate) struct Range {
 }
 
 /// What `kv/range` answered.
-pub(crate) fn read_range(
-    service: &str,
-    folder: &str,
-    body: &[u8],
-) -> Result<Range, BackendError> {
+pub(crate) fn read_range(service: &str, folder: &str, body: &[u8]) -> Result<Range, BackendError> {
     #[derive(Deserialize)]
     struct Answer {
         header: Header,
@@ -172,6 +175,32 @@ pub(crate) fn read_range(
         revision: answer.header.revision,
         known,
         skipped,
+    })
+}
+
+/// How it is now: where, how many keys there are in all, and whether the question found any.
+pub(super) struct Glance {
+    pub(super) cluster: u64,
+    pub(super) revision: i64,
+    pub(super) count: u64,
+    pub(super) found: bool,
+}
+
+pub(super) fn read_glance(body: &[u8]) -> Result<Glance, BackendError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        header: Header,
+        #[serde(default, deserialize_with = "number")]
+        count: u64,
+        #[serde(default)]
+        kvs: Vec<serde::de::IgnoredAny>,
+    }
+    let answer: Answer = read(body)?;
+    Ok(Glance {
+        cluster: answer.header.cluster_id,
+        revision: answer.header.revision,
+        count: answer.count,
+        found: !answer.kvs.is_empty(),
     })
 }
 

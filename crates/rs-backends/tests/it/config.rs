@@ -22,7 +22,7 @@ fn says(text: &str, why: &str) {
 #[tokio::test]
 async fn a_file_chooses_the_registry() {
     let text = include_str!("../../../../fuzz/seeds/config/all.toml");
-    #[cfg(all(feature = "consul", feature = "redis"))]
+    #[cfg(all(feature = "consul", feature = "etcd", feature = "redis"))]
     {
         let config: BackendConfig = toml::from_str(text).unwrap();
         let directory = Directory::new();
@@ -38,6 +38,7 @@ async fn a_file_chooses_the_registry() {
             "registry",
             "registry/primary",
             "registry/primary/0",
+            "registry/primary/2",
             "sessions",
             "registry/secondary",
         ] {
@@ -46,7 +47,7 @@ async fn a_file_chooses_the_registry() {
         let set = registry.discover("a").await.unwrap();
         assert_eq!(ids(&set), ["10.0.0.7:80"], "the secondary knows");
     }
-    #[cfg(not(all(feature = "consul", feature = "redis")))]
+    #[cfg(not(all(feature = "consul", feature = "etcd", feature = "redis")))]
     says(text, "needs the feature");
 }
 
@@ -202,6 +203,52 @@ async fn another_registry_takes_over_and_nobody_sees_an_empty_set() {
         || async { before.discover("a").await.map(|set| set.is_empty()) },
     );
     gone.await.unwrap();
+}
+
+#[cfg(feature = "etcd")]
+#[tokio::test]
+async fn an_etcd_is_changed_for_another_and_its_secrets_are_not_shown() {
+    use rs_backends::{Etcd, EtcdConfig};
+
+    let one = rs_testkit::Etcd::start().await.unwrap();
+    let two = rs_testkit::Etcd::start().await.unwrap();
+    let directory = Directory::new();
+    let around = Surroundings::apart().with_directory(directory.clone());
+    let config = EtcdConfig::new(&one.url()).unwrap();
+    let registry = Etcd::within(&around, "registry", config);
+    let short = instance("a", "1").to_builder().ttl(Duration::from_secs(2));
+    registry.register(short.build().unwrap()).await.unwrap();
+    let mut watch = registry.watch("a").unwrap();
+    until(&mut watch, "the one", |set| set.len() == 1).await;
+    let entry = directory.find("backend", "registry").unwrap();
+    let author = Mandate::new("a test", "to see");
+    let with = |entries: Vec<(&'static str, Value)>| {
+        let config = Value::map(entries);
+        Action::new("reconfigure").with("config", config)
+    };
+    let urls = || Value::List(vec![two.url().into()]);
+    let half = with(vec![("urls", urls()), ("user", "app".into())]);
+    let error = entry.control(&half, &author).unwrap_err();
+    assert!(error.to_string().contains("password"), "{error}");
+    // Whoever lets everybody in lets a user in too.
+    let whole = vec![
+        ("urls", urls()),
+        ("user", "app".into()),
+        ("password", "s3cr3t".into()),
+    ];
+    entry.control(&with(whole), &author).unwrap();
+    let back = until(&mut watch, "registered there", |set| {
+        assert_eq!(ids(set), ["1"]);
+        set.is_current()
+    });
+    back.await;
+    let shown = entry.snapshot().to_string();
+    assert!(
+        shown.contains(&two.url()) && !shown.contains("s3cr3t"),
+        "{shown}"
+    );
+    let there = Etcd::new("reader", EtcdConfig::new(&two.url()).unwrap());
+    assert_eq!(there.discover("a").await.unwrap().len(), 1);
 }
 
 #[cfg(feature = "consul")]

@@ -7,8 +7,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use rs_backends::{Backend, BackendError, Consul, ConsulConfig, TlsConfig};
-use rs_testkit::Consul as Server;
+use rs_backends::{Backend, BackendError, Consul, ConsulConfig, Etcd, EtcdConfig, TlsConfig};
+use rs_testkit::{Consul as ConsulServer, Etcd as EtcdServer};
 use tempfile::TempDir;
 
 /// An authority of one's own, and whom it has signed: files in PEM.
@@ -78,7 +78,9 @@ impl Authority {
 async fn consul_over_tls_is_who_it_says_and_so_are_we() {
     let authority = Authority::new();
     let [certificate, key, ca] = authority.server("127.0.0.1");
-    let server = Server::builder().tls(certificate, key, ca).token("s3cr3t");
+    let server = ConsulServer::builder()
+        .tls(certificate, key, ca)
+        .token("s3cr3t");
     let server = server.start().await.unwrap();
     let with = |tls: Option<TlsConfig>| {
         let config = ConsulConfig::new(&server.https_url()).unwrap();
@@ -92,20 +94,7 @@ async fn consul_over_tls_is_who_it_says_and_so_are_we() {
     ours.register(instance("a", "1")).await.unwrap();
     let mut watch = ours.watch("a").unwrap();
     assert_eq!(watch.changed().await.unwrap().len(), 1);
-    for (who, tls) in [
-        ("the system's authorities", None),
-        ("another authority", Some(Authority::new().client())),
-        ("no certificate of ours", Some(authority.stranger())),
-        (
-            "another name",
-            Some(
-                authority
-                    .client()
-                    .with_server_name("other.example")
-                    .unwrap(),
-            ),
-        ),
-    ] {
+    for (who, tls) in wrong(&authority) {
         let refused = with(tls).discover("a").await;
         let said = format!("{refused:?}");
         assert!(
@@ -113,6 +102,43 @@ async fn consul_over_tls_is_who_it_says_and_so_are_we() {
             "{who}: {said}"
         );
         assert!(!said.contains("s3cr3t"), "{said}");
+    }
+}
+
+/// What must not be let in, or must not let itself be taken in.
+fn wrong(authority: &Authority) -> [(&'static str, Option<TlsConfig>); 4] {
+    let other = authority.client().with_server_name("other.example");
+    [
+        ("the system's authorities", None),
+        ("another authority", Some(Authority::new().client())),
+        ("no certificate of ours", Some(authority.stranger())),
+        ("another name", Some(other.unwrap())),
+    ]
+}
+
+#[tokio::test]
+async fn etcd_over_tls_is_who_it_says_and_so_are_we() {
+    let authority = Authority::new();
+    let [certificate, key, ca] = authority.server("127.0.0.1");
+    let server = EtcdServer::builder().tls(certificate, key, ca).start();
+    let server = server.await.unwrap();
+    let with = |tls: Option<TlsConfig>| {
+        let mut config = EtcdConfig::new(&server.url()).unwrap();
+        if let Some(tls) = tls {
+            config = config.with_tls(tls).unwrap();
+        }
+        Etcd::new("etcd", config)
+    };
+    let ours = with(Some(authority.client()));
+    ours.register(instance("a", "1")).await.unwrap();
+    let mut watch = ours.watch("a").unwrap();
+    assert_eq!(watch.changed().await.unwrap().len(), 1);
+    for (who, tls) in wrong(&authority) {
+        let refused = with(tls).discover("a").await;
+        assert!(
+            matches!(refused, Err(BackendError::Unreachable(_))),
+            "{who}: {refused:?}"
+        );
     }
 }
 
