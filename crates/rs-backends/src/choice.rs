@@ -12,6 +12,8 @@ use crate::{
 };
 #[cfg(feature = "consul")]
 use crate::{Consul, ConsulConfig};
+#[cfg(feature = "dns")]
+use crate::{Dns, DnsConfig};
 #[cfg(feature = "etcd")]
 use crate::{Etcd, EtcdConfig};
 #[cfg(feature = "redis")]
@@ -49,6 +51,7 @@ use crate::{Redis, RedisConfig};
 /// | `static` | `instances` |
 /// | `file` | `path`, `poll_interval` |
 /// | `consul` | `url`, `token`, `wait`, `deregister_after`, `timeout`, `empty_grace`, `reconnect` |
+/// | `dns` | `services`, or `addresses` and `port`; `servers`, `ipv6`, `refresh_least`, `refresh_most`, `timeout`, `empty_grace`, `reconnect` |
 /// | `etcd` | `urls`, `user`, `password`, `prefix`, `wait`, `timeout`, `empty_grace`, `reconnect` |
 /// | `redis` | `url`, `prefix`, `poll_interval`, `timeout`, `empty_grace`, `reconnect` |
 /// | `cached` | `of`: a table like this one; `path`, `write_interval`, `first_answer`, `empty_grace`, `max_age` |
@@ -72,6 +75,8 @@ enum Kind {
     File(FileConfig),
     #[cfg(feature = "consul")]
     Consul(ConsulConfig),
+    #[cfg(feature = "dns")]
+    Dns(DnsConfig),
     #[cfg(feature = "etcd")]
     Etcd(EtcdConfig),
     #[cfg(feature = "redis")]
@@ -108,6 +113,8 @@ impl BackendConfig {
             Kind::File(config) => Arc::new(File::within(around, name, config.clone())),
             #[cfg(feature = "consul")]
             Kind::Consul(config) => Arc::new(Consul::within(around, name, config.clone())),
+            #[cfg(feature = "dns")]
+            Kind::Dns(config) => Arc::new(Dns::within(around, name, config.clone())),
             #[cfg(feature = "etcd")]
             Kind::Etcd(config) => Arc::new(Etcd::within(around, name, config.clone())),
             #[cfg(feature = "redis")]
@@ -184,6 +191,10 @@ const KINDS: &[(&str, Read)] = &[
     ("consul", |table| table.read().map(Kind::Consul)),
     #[cfg(not(feature = "consul"))]
     ("consul", |_| Err(needs("consul"))),
+    #[cfg(feature = "dns")]
+    ("dns", |table| table.read().map(Kind::Dns)),
+    #[cfg(not(feature = "dns"))]
+    ("dns", |_| Err(needs("dns"))),
     #[cfg(feature = "etcd")]
     ("etcd", |table| table.read().map(Kind::Etcd)),
     #[cfg(not(feature = "etcd"))]
@@ -209,7 +220,12 @@ const KINDS: &[(&str, Read)] = &[
     }),
 ];
 
-#[cfg(not(all(feature = "consul", feature = "etcd", feature = "redis")))]
+#[cfg(not(all(
+    feature = "consul",
+    feature = "dns",
+    feature = "etcd",
+    feature = "redis"
+)))]
 fn needs(feature: &str) -> ConfigError {
     let missing = format_args!("needs the feature `{feature}` of rs-backends");
     ConfigError::other(missing).in_field("kind")

@@ -20,6 +20,8 @@ pub const ALL: &[(&str, Decode)] = &[
     ("config", config),
     #[cfg(feature = "consul")]
     ("consul", consul),
+    #[cfg(feature = "dns")]
+    ("dns", dns),
     #[cfg(feature = "etcd")]
     ("etcd", etcd),
     #[cfg(feature = "redis")]
@@ -93,6 +95,15 @@ pub fn config(data: &[u8]) {
 pub fn consul(data: &[u8]) {
     if let Ok(listed) = crate::consul::read("a", data) {
         each_once("a", listed.instances);
+    }
+}
+
+/// What a name server answers about `a`.
+#[cfg(feature = "dns")]
+pub fn dns(data: &[u8]) {
+    let name = crate::dns::Domain::new("a");
+    if let (Ok(message), Some(name)) = (crate::dns::Message::read(data), name) {
+        each_once("a", crate::dns::read(&message, &name));
     }
 }
 

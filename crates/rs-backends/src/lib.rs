@@ -37,6 +37,7 @@
 //! | [`StaticList`] | | no | nothing changes | |
 //! | [`File`] | | no | looking every second | |
 //! | `Consul` | `consul` | yes | blocking queries | is critical when its time is over, and leaves after a minute more |
+//! | `Dns` | `dns` | no | looking when a record's time is over | |
 //! | `Etcd` | `etcd` | yes | a watch, and looking every 15 s | leaves when its lease is over |
 //! | `Kubernetes` | `kubernetes` | yes | a watch | stays, or leaves with its pod: there is no time to live |
 //! | `Redis` | `redis` | yes | a stream, and looking every 5 s | leaves when its time is over |
@@ -56,7 +57,7 @@
 //! # From a file, and while it runs
 //!
 //! [`BackendConfig`] reads from TOML or JSON which backend it is to be, with wrappers and all, and makes it.
-//! Consul, etcd, Redis, [`File`] and [`Failover`] take another configuration while they run, by `reconfigure` or
+//! Consul, DNS, etcd, Redis, [`File`] and [`Failover`] take another configuration while they run, by `reconfigure` or
 //! as the action of the same name in the directory: watches keep what they know and go on with the new one,
 //! registrations follow at their next renewal, and what is wrong is refused whole.
 //!
@@ -120,7 +121,7 @@
 //!
 //! # Not yet
 //!
-//! - DNS.
+//! - DNS: priorities of SRV records but the best, and what `resolv.conf` says beside servers.
 //! - Kubernetes: programs that make credentials (`exec`), one watch for many services, another configuration
 //!   while it runs or from a file.
 //! - TLS to Redis comes through features of the `redis` crate, which is not tested here.
@@ -135,6 +136,8 @@ mod choice;
 pub mod conformance;
 #[cfg(feature = "consul")]
 mod consul;
+#[cfg(feature = "dns")]
+mod dns;
 mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
@@ -197,6 +200,8 @@ pub use cached::{Cached, CachedConfig};
 pub use choice::BackendConfig;
 #[cfg(feature = "consul")]
 pub use consul::{Consul, ConsulConfig};
+#[cfg(feature = "dns")]
+pub use dns::{Dns, DnsConfig};
 pub use error::BackendError;
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdConfig};

@@ -22,7 +22,12 @@ fn says(text: &str, why: &str) {
 #[tokio::test]
 async fn a_file_chooses_the_registry() {
     let text = include_str!("../../../../fuzz/seeds/config/all.toml");
-    #[cfg(all(feature = "consul", feature = "etcd", feature = "redis"))]
+    #[cfg(all(
+        feature = "consul",
+        feature = "dns",
+        feature = "etcd",
+        feature = "redis"
+    ))]
     {
         let config: BackendConfig = toml::from_str(text).unwrap();
         let directory = Directory::new();
@@ -39,6 +44,7 @@ async fn a_file_chooses_the_registry() {
             "registry/primary",
             "registry/primary/0",
             "registry/primary/2",
+            "registry/primary/3",
             "sessions",
             "registry/secondary",
         ] {
@@ -47,7 +53,12 @@ async fn a_file_chooses_the_registry() {
         let set = registry.discover("a").await.unwrap();
         assert_eq!(ids(&set), ["10.0.0.7:80"], "the secondary knows");
     }
-    #[cfg(not(all(feature = "consul", feature = "etcd", feature = "redis")))]
+    #[cfg(not(all(
+        feature = "consul",
+        feature = "dns",
+        feature = "etcd",
+        feature = "redis"
+    )))]
     says(text, "needs the feature");
 }
 
@@ -82,6 +93,33 @@ fn what_is_wrong_is_said_with_where_and_what_is_right() {
         "kind = \"cached\"\npath = \"x\"\n[of]\nkind = \"static\"\ninstances = [{ service = \"a\", host = \"h\", port = 0 }]",
         "of.instances[0].port: 0 is out of range",
     );
+}
+
+#[cfg(feature = "dns")]
+#[test]
+fn a_name_server_is_asked_in_one_of_two_ways() {
+    for (keys, why) in [
+        ("", "services"),
+        ("addresses = \"{service}.x\"", "port"),
+        (
+            "services = \"{service}.x\"\nport = 80",
+            "what the services say",
+        ),
+        ("services = \"x\"", "does not say where the service stands"),
+        ("services = \"{service}.x\"\nservers = [\"x\"]", "servers"),
+        (
+            "services = \"{service}.x\"\nrefresh_most = \"10ms\"",
+            "refresh_most",
+        ),
+        (
+            "services = \"{service}.x\"\nserver = []",
+            "did you mean `servers`",
+        ),
+    ] {
+        says(&format!("kind = \"dns\"\n{keys}"), why);
+    }
+    let right = "kind = \"dns\"\naddresses = \"{service}.x\"\nport = 80\nipv6 = false";
+    assert!(toml::from_str::<BackendConfig>(right).is_ok());
 }
 
 #[cfg(all(feature = "consul", feature = "redis"))]

@@ -13,6 +13,10 @@ mod config;
 mod consul;
 #[cfg(feature = "consul")]
 mod consul_lies;
+#[cfg(all(feature = "consul", feature = "dns"))]
+mod dns;
+#[cfg(feature = "dns")]
+mod dns_lies;
 #[cfg(feature = "etcd")]
 mod etcd;
 #[cfg(feature = "etcd")]
