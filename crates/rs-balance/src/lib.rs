@@ -86,6 +86,7 @@
 //! | panic below | 50 % | | | 50 % |
 //! | a failure that is fast | counts as 5 s to `latency_based` | | counts as fast | |
 //! | a newcomer under `latency_based` | counts as fast as the one beside it | | counts as 1 s | |
+//! | an endpoint not heard of for long | after three decays counts as a newcomer | | its average sinks | |
 //! | an endpoint that stays in the set | keeps all its state | keeps its health | keeps all its state | keeps all its state |
 //!
 //! [`BalancerConfig`] says it in code; with the `serde` feature a file does, and every field that is left

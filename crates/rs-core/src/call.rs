@@ -61,6 +61,41 @@ impl Call {
         }
     }
 
+    /// A call that is made in order to do this one: another name, an id and attempts of its own, for the same
+    /// request, as important, and to be done while this attempt lasts.
+    ///
+    /// Limits that do not count yet, count for the child from when it begins: an operation that has waited
+    /// before fixes its call first, as at [`deadline_at`](Call::deadline_at). The routing key is not handed
+    /// on, for another service has other keys; nor is it known that the child may be repeated.
+    ///
+    /// ```
+    /// use rs_core::{Call, Correlation, Criticality};
+    /// use std::time::Duration;
+    ///
+    /// let order = Call::new("order")
+    ///     .limited_to(Duration::from_secs(2))
+    ///     .with_correlation(Correlation::fresh())
+    ///     .with_criticality(Criticality::CriticalPlus);
+    /// let charge = order.child("charge");
+    /// assert_eq!(charge.correlation(), order.correlation());
+    /// assert_eq!(charge.criticality(), order.criticality());
+    /// assert_eq!(charge.limits().call(), Some(Duration::from_secs(2)));
+    /// assert_ne!(charge.id(), order.id());
+    /// ```
+    #[must_use]
+    pub fn child(&self, name: impl Into<Name>) -> Self {
+        Self {
+            deadline: self.deadline,
+            limits: TimeLimits {
+                total: self.limits.total.min(self.limits.each),
+                ..TimeLimits::NONE
+            },
+            correlation: self.correlation,
+            criticality: self.criticality,
+            ..Self::new(name)
+        }
+    }
+
     /// The same call, to be done by then, or by the deadline it has if that is earlier.
     #[must_use]
     pub fn by(mut self, deadline: Deadline) -> Self {

@@ -51,7 +51,7 @@
 //!
 //! | word | what it is |
 //! |---|---|
-//! | [`Call`] | what everybody knows about a call: name, attempt, deadline, routing key, criticality, correlation id; small and `Copy` |
+//! | [`Call`] | what everybody knows about a call: name, attempt, deadline, routing key, criticality, correlation id; small and `Copy`; has children, which belong to the same request |
 //! | [`Outcome`] | what a result says about the dependency: success, failure with its [`Fault`], or nothing at all |
 //! | [`Classify`] | decides the outcome; written once per client library |
 //! | [`Guard`] | admits or refuses a call and hears how it ended |

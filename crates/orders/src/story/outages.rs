@@ -13,14 +13,14 @@ pub(super) async fn payments(stage: &mut Stage) -> Result<()> {
     let before = demo.load.meter.reading();
     // First the worst kind: it charges, and nobody hears of it.
     stage.cause("payments close").await?;
-    stage.watch(stage.seconds(3.0, 1.0)).await;
-    stage.cause("payments fail").await?;
-    stage.watch(stage.seconds(5.0, 1.0)).await;
-    stage.cause("payments kill").await?;
     let (breaker, bound) = (&demo.shop.payments.breaker, Duration::from_secs(5));
     let opened = stage
         .until(bound, || breaker.state() == BreakerState::Open)
         .await;
+    stage.watch(stage.seconds(3.0, 1.0)).await;
+    stage.cause("payments fail").await?;
+    stage.watch(stage.seconds(5.0, 1.0)).await;
+    stage.cause("payments kill").await?;
     stage.watch(stage.seconds(5.0, 1.0)).await;
     let outage = demo.load.meter.reading().since(&before);
     stage.cause("payments start").await?;
@@ -74,10 +74,9 @@ pub(super) async fn killed_instance(stage: &mut Stage) -> Result<()> {
     stage.cause("inventory-2 kill").await?;
     stage.watch(stage.seconds(4.0, 2.0)).await;
     stage.cause("inventory-2 start").await?;
+    let demo = Arc::clone(&stage.demo);
     let calls = || {
-        stage
-            .demo
-            .fleet
+        demo.fleet
             .named("inventory-2")
             .iter()
             .map(|one| one.calls())
