@@ -3,7 +3,9 @@
 use std::{collections::HashSet, str::FromStr, time::Duration};
 
 use proptest::prelude::*;
-use rs_core::{Call, Clock, Correlation, Criticality, Enforcement, RoutingKey, Share, TimeLimits, hash};
+use rs_core::{
+    Call, Clock, Correlation, Criticality, Enforcement, RoutingKey, Share, TimeLimits, hash,
+};
 
 use crate::support::cases;
 
