@@ -102,11 +102,11 @@ impl Prices {
     /// Where the migration is, and what speaks against the next step, in words.
     pub(crate) fn told(&self) -> String {
         let report = self.migration.report();
-        let left = match (&report.pilot.against, report.pilot.mode) {
-            (Some(against), _) => against.clone(),
-            (None, PilotMode::DryRun) => "stays there until `do cache migrate`".to_owned(),
-            (None, _) => "all gates are good".to_owned(),
-        };
+        if report.pilot.mode == PilotMode::DryRun && report.state.stage == Stage::Off {
+            return "all from the legacy cache, until `do cache migrate`".to_owned();
+        }
+        let against = report.pilot.against.as_deref();
+        let left = against.unwrap_or("all gates are good");
         format!(
             "{}: {} from legacy, {} from new, {} fell back, {left}",
             report.state, report.legacy_hits, report.new_hits, report.fallbacks

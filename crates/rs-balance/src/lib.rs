@@ -152,7 +152,7 @@
 //! | `ejected` | warning | ejected an endpoint for 30s, 5 calls failed in a row (limit 5): 10.0.0.7:80 |
 //! | `returned` | info | takes an endpoint back on probation: 10.0.0.7:80 |
 //! | `ordered_out`, `drained`, `restored` | warning, info, info | sends nothing to an endpoint any more: 10.0.0.7:80, by anna (a drill) |
-//! | `endpoints_changed` | info | has 12 endpoints, 1 new, 0 gone |
+//! | `endpoints_changed` | info | endpoints: 12 now, 1 new, 0 gone |
 //! | `panicked` | error | believes no health any more, only 3 of 8 endpoints look well |
 //! | `calmed` | info | believes health again, 6 of 8 endpoints look well |
 //! | `reconfigured`, `reconfiguration_refused` | info, warning | has new rules, version 2 |

@@ -96,6 +96,7 @@ mod classify;
 mod clock;
 pub mod config;
 mod correlation;
+mod criticality;
 mod curve;
 mod deadline;
 mod directory;
@@ -126,12 +127,13 @@ mod unless;
 mod value;
 
 pub use backoff::{Backoff, Delays, Jitter};
-pub use call::{Call, CallId, Criticality, RoutingKey, TimeLimits};
+pub use call::{Call, CallId, RoutingKey, TimeLimits};
 pub use call_error::CallError;
 pub use classify::{ByResult, ByStatus, Classify, Contained};
 pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
 pub use correlation::{Correlation, EmptyCorrelation};
+pub use criticality::Criticality;
 pub use curve::Curve;
 pub use deadline::Deadline;
 pub use directory::{
