@@ -1,6 +1,6 @@
 //! The demo from its start to its end.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use rs_patterns::{
     core::{Clock, FlightRecorder},
     metrics::{Exported, Exporter},
@@ -40,7 +40,7 @@ pub(crate) fn run(options: Options) -> Result<bool> {
         // Once for the whole process: stories follow each other, and their counts go on.
         let metrics = format!("127.0.0.1:{}", options.metrics_port);
         let metrics = Exporter::new().serve_on(metrics).install();
-        let metrics = metrics.context("--metrics-port: cannot serve /metrics")?;
+        let metrics = metrics.map_err(|error| anyhow!("--metrics-port: {error}"))?;
         match stories {
             Some(stories) => story::play(&stories, &options, &metrics, &mut told).await,
             None => show(&options, &metrics, &mut told).await,

@@ -34,7 +34,7 @@ fn bad_input_is_refused_with_what_would_be_good() {
     );
     refused(
         &["--metrics-port", &port],
-        "--metrics-port: cannot serve /metrics",
+        &format!("--metrics-port: cannot serve metrics on 127.0.0.1:{port}"),
     );
 }
 
