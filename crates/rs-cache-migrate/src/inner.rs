@@ -18,6 +18,7 @@ use crate::{
     CacheAdapter, CacheError, Capabilities, Entry, Lookup, MigrationConfig, MigrationKey, Side,
     Stage,
     doubt::Doubts,
+    fleet::Membership,
     ledger::Ledger,
     limit::{Fallbacks, Limits},
     meter::Meter,
@@ -42,6 +43,7 @@ pub(crate) struct Inner<K, V, L, N> {
     pub(crate) counters: Counters,
     pub(crate) meter: Meter,
     pub(crate) pilot: Pilot,
+    pub(crate) fleet: Membership,
     pub(crate) shadow: Shadow<K, V>,
     /// One read in so many is compared, of 2^32.
     pub(crate) sampled: Plain,
@@ -131,7 +133,7 @@ where
         let lot = fastrand::u64(..);
         let (timed, compared) = ((lot >> 32) as u32, lot as u32);
         let clock = self.home.around.clock();
-        if !(all || word.reads_new(self.hash(key))) {
+        if !(all || word.reads_new(self.hash(key))) || self.reads_legacy_anyway(word) {
             let read = self.ask_legacy(key);
             let found = self.meter.watch(clock, Side::Legacy, timed, read).await?;
             match found {
@@ -167,6 +169,15 @@ where
                 self.fall_back(key, found.is_ok()).await
             }
         }
+    }
+
+    /// The others may have gone back, and write new no more.
+    #[inline]
+    fn reads_legacy_anyway(&self, word: Word) -> bool {
+        self.shared
+            && self.fleet.is_joined()
+            && word.stage() != Stage::Complete
+            && self.is_cut_off()
     }
 
     /// What is not in new comes from legacy; and goes to new, unless new is not well.

@@ -280,6 +280,7 @@ mod doubt;
 mod error;
 mod event;
 mod flags;
+mod fleet;
 mod gates;
 mod inner;
 mod key;
@@ -316,6 +317,9 @@ pub use config::MigrationConfig;
 pub use doubt::Side;
 pub use error::CacheError;
 pub use flags::{EnvFlags, FileFlags, FlagSource, Flags, FlagsError};
+pub use fleet::FleetReport;
+#[cfg(feature = "redis")]
+pub use fleet::{FleetError, RedisFlags, RedisFleet};
 pub use gates::{Finding, Gates, GatesConfig, Judged, Ruling, SideWindow, Verdict, Window};
 pub use key::MigrationKey;
 pub use ledger::Decision;

@@ -23,7 +23,11 @@ where
     pub(crate) async fn run(&self) {
         let mut waiting = self.shadow.receiver.lock().await;
         // A cache that hangs must not keep the pilot from judging.
-        tokio::join!(self.fly(), self.compare_and_tend(&mut waiting));
+        tokio::join!(
+            self.fly(),
+            self.compare_and_tend(&mut waiting),
+            self.stay_in_fleet()
+        );
     }
 
     async fn compare_and_tend(&self, waiting: &mut mpsc::Receiver<K>) {

@@ -15,7 +15,8 @@ where
     /// Keeps this under the key, or nothing.
     pub(crate) async fn write(&self, key: &K, entry: Option<Entry<V>>) -> Result<(), CacheError> {
         let word = self.word();
-        if word.stage() == Stage::Complete && word.is_settled() {
+        let ended = word.stage() == Stage::Complete && word.is_settled();
+        if ended && !(self.shared && self.tells_new(word)) {
             return self.apply_bare(Side::New, key, entry, word).await;
         }
         let _order = self.order.lock(self.hash(key)).await;

@@ -10,7 +10,7 @@ mod moka_sync;
 #[cfg(feature = "quick-cache")]
 mod quick;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod stored;
 mod ttl;
 mod two_level;

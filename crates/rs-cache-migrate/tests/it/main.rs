@@ -10,6 +10,10 @@ mod caches;
 mod control;
 mod failures;
 mod flags;
+#[cfg(feature = "redis")]
+mod fleet;
+#[cfg(feature = "redis")]
+mod fleet_race;
 mod gates;
 #[path = "../../examples/degradations/lab.rs"]
 mod lab;
