@@ -114,7 +114,8 @@ pub trait CacheAdapter<K, V>: Send + Sync + 'static {
         Entries::UNKNOWN
     }
 
-    /// What its entries take in bytes, if it can say: the gates compare that.
+    /// What its entries take in bytes, if it can say: the gates compare that. An estimate will do, if it counts
+    /// for both caches what the other counts.
     fn bytes(&self) -> Option<u64> {
         None
     }

@@ -14,6 +14,7 @@ pub(crate) mod redis;
 mod stored;
 mod ttl;
 mod two_level;
+mod weigher;
 
 #[cfg(feature = "moka")]
 pub use modular::{ModularCache, ModularCacheConfig};

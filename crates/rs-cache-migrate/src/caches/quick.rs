@@ -60,6 +60,11 @@ where
         Some(self.iter().map(|(key, _)| key).collect())
     }
 
+    /// What its weighter says. Where each entry weighs 1, that says nothing.
+    fn bytes(&self) -> Option<u64> {
+        Some(self.weight()).filter(|weight| *weight > self.len() as u64)
+    }
+
     fn entries(&self) -> Entries {
         Entries::about(self.len() as u64)
     }
