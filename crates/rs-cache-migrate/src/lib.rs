@@ -282,6 +282,7 @@ mod event;
 mod flags;
 mod fleet;
 mod gates;
+mod hot;
 mod inner;
 mod key;
 mod ledger;

@@ -115,6 +115,7 @@ where
         };
         let inner = Arc::new(Inner {
             counters: Counters::bind(&home.metrics(), name),
+            at_once: !config.shared() && legacy.changes_at_once() && new.changes_at_once(),
             legacy_can: legacy.capabilities(),
             new_can: new.capabilities(),
             word: AtomicU64::new(Word::start(config.epoch()).0),
@@ -170,8 +171,11 @@ where
     /// # Cancel safety
     /// Dropping it forgets the read; an entry that was on its way to new is doubtful there and is removed.
     #[inline]
-    pub async fn get(&self, key: &K) -> Result<Lookup<V>, CacheError> {
-        self.0.get(key).await
+    pub fn get<'a>(
+        &'a self,
+        key: &'a K,
+    ) -> impl Future<Output = Result<Lookup<V>, CacheError>> + Send + 'a {
+        self.0.get(key)
     }
 
     /// Keeps this value for this long; for no time at all, removes what is there.
@@ -184,8 +188,14 @@ where
     ///
     /// # Cancel safety
     /// Dropped in the middle, the key is doubtful: it is a miss until it is changed again or was removed.
-    pub async fn set(&self, key: &K, value: V, ttl: Duration) -> Result<(), CacheError> {
-        self.set_entry(key, Entry::of(value).lasting(ttl)).await
+    #[inline]
+    pub fn set<'a>(
+        &'a self,
+        key: &'a K,
+        value: V,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<(), CacheError>> + Send + 'a {
+        self.set_entry(key, Entry::of(value).lasting(ttl))
     }
 
     /// Keeps this entry: for all that [`set`](Self::set) cannot say, such as a negative one.
@@ -195,9 +205,14 @@ where
     ///
     /// # Cancel safety
     /// As [`set`](Self::set).
-    pub async fn set_entry(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+    #[inline]
+    pub fn set_entry<'a>(
+        &'a self,
+        key: &'a K,
+        entry: Entry<V>,
+    ) -> impl Future<Output = Result<(), CacheError>> + Send + 'a {
         let has_time = entry.remaining != Some(Duration::ZERO);
-        self.0.write(key, has_time.then_some(entry)).await
+        self.0.change(key, has_time.then_some(entry))
     }
 
     /// Keeps nothing under this key.
@@ -207,8 +222,12 @@ where
     ///
     /// # Cancel safety
     /// As [`set`](Self::set).
-    pub async fn delete(&self, key: &K) -> Result<(), CacheError> {
-        self.0.write(key, None).await
+    #[inline]
+    pub fn delete<'a>(
+        &'a self,
+        key: &'a K,
+    ) -> impl Future<Output = Result<(), CacheError>> + Send + 'a {
+        self.0.change(key, None)
     }
 
     /// Where it stands.

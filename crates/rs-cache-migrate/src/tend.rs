@@ -67,7 +67,7 @@ where
 
     async fn remove_doubtful(&self, side: Side) {
         for key in self.doubts.some(side, AT_ONCE) {
-            let _order = self.order.lock(self.hash(&key)).await;
+            let _order = self.order.lock(&key).await;
             // A change may have resolved it meanwhile, and must not be undone.
             if self.doubts.holds(side, &key) && self.remove(side, &key).await.is_err() {
                 // The next ones would fail as well.

@@ -201,6 +201,7 @@ where
         found
     }
 
+    #[inline]
     fn put(&self, key: K, entry: Entry<V>) {
         match Stored::new(entry, || self.0.clock.now()) {
             Some(stored) => drop(self.0.map.insert(key, stored)),
@@ -236,12 +237,31 @@ where
         Ok(self.entry(key))
     }
 
+    #[inline]
+    fn get_at_once(&self, key: &K) -> Option<Result<Option<Entry<V>>, CacheError>> {
+        Some(Ok(self.entry(key)))
+    }
+
     async fn set(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+        self.set_at_once(key, entry)
+    }
+
+    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+        self.delete_at_once(key)
+    }
+
+    fn changes_at_once(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn set_at_once(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
         self.put(key.clone(), entry);
         Ok(())
     }
 
-    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+    #[inline]
+    fn delete_at_once(&self, key: &K) -> Result<(), CacheError> {
         Self::delete(self, key);
         Ok(())
     }

@@ -97,6 +97,7 @@ struct Counted {
     new_hits: u64,
     fallbacks: u64,
     errors: [u64; 2],
+    changes: u64,
     failed_changes: u64,
     compared: u64,
     differed: u64,
@@ -144,7 +145,7 @@ impl Counted {
             legacy,
             new,
             fallbacks,
-            changes: self.meter.changes - before.meter.changes,
+            changes: self.changes - before.changes,
             failed_changes: self.failed_changes - before.failed_changes,
             compared: self.compared - before.compared,
             differed: self.differed - before.differed,
@@ -197,6 +198,7 @@ where
             new_hits: self.counters.new_hits.value(),
             fallbacks: self.counters.fallbacks.value(),
             errors: [reads(Side::Legacy), reads(Side::New)],
+            changes: self.order.changes(),
             failed_changes: [CacheOperation::Set, CacheOperation::Delete]
                 .map(|operation| errors[(Side::New, operation)].value())
                 .iter()

@@ -14,10 +14,8 @@ use rs_core::Share;
 use rs_testkit::{Redis, wait_until};
 
 use crate::{
-    processes::{
-        LEASE, LIMIT, Log, Raced, SECOND, Second, make, member, runs, second, verdict, work,
-    },
-    support::by,
+    processes::{LEASE, LIMIT, Log, Raced, SECOND, Second, make, member, second, verdict, work},
+    support::{by, runs},
 };
 
 /// Some step that is legal here; it may be refused, and then the next is tried.
@@ -76,13 +74,13 @@ async fn a_fleet_never_serves_a_wrong_value() {
     };
     let mut other = Second::start(test, told(number)).await;
     let (mut steps, mut back) = (0_u32, 0_u32);
-    for _ in 0..runs(6).min(100) {
+    for _ in 0..runs(6) {
         for _ in 0..20 {
             steps += u32::from(somewhere(&migration).await);
             tokio::time::sleep(Duration::from_millis(fastrand::u64(20..120))).await;
         }
         let a_while = || tokio::time::sleep(LEASE.mul_f64(fastrand::f64() * 2.0));
-        match fastrand::u8(0..6) {
+        match fastrand::u8(0..7) {
             0 => {
                 record.kill().await;
                 a_while().await;
@@ -152,5 +150,5 @@ async fn a_fleet_never_serves_a_wrong_value() {
     println!(
         "{reads} reads and {done} changes, {steps} steps, {back} rollbacks, {number} second processes: none wrong"
     );
-    assert!(steps > 5, "{}", migration.report());
+    assert!(steps > 0, "{}", migration.report());
 }

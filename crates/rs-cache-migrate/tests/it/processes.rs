@@ -28,7 +28,7 @@ use tokio::{
 
 use crate::{
     redis_cache::Text,
-    support::{HOUR, by},
+    support::{HOUR, by, runs},
 };
 
 pub(crate) const KEYS: u64 = 128;
@@ -38,7 +38,7 @@ pub(crate) const LIMIT: Duration = Duration::from_millis(250);
 /// The two processes differ by one step for less than this.
 pub(crate) const PROPAGATION: Duration = Duration::from_millis(300);
 /// Who is not heard of for this long is lost to its fleet.
-pub(crate) const LEASE: Duration = Duration::from_millis(1600);
+pub(crate) const LEASE: Duration = Duration::from_millis(800);
 /// Tells the second process that it is one: where the servers are, its name, where it writes.
 pub(crate) const SECOND: &str = "RS_CACHE_MIGRATE_SECOND";
 
@@ -390,11 +390,6 @@ enum Trouble {
     None,
     Servers,
     Process,
-}
-
-pub(crate) fn runs(count: u64) -> u64 {
-    let runs = std::env::var("RACE_RUNS").ok();
-    runs.and_then(|runs| runs.parse().ok()).unwrap_or(count)
 }
 
 /// Breaks something, and mends it.
