@@ -27,4 +27,6 @@ mod redis_cache;
 mod shadow;
 mod steps;
 mod support;
+#[path = "../../examples/degradations/table.rs"]
+mod table;
 mod two_level;
