@@ -1,6 +1,6 @@
 //! What a pick costs, its lease's life included, beside its peers; what an update costs, and a pool.
 //!
-//! pingora is among them with the feature `pingora`, which `cargo xtask bench` turns on where cmake is.
+//! pingora is among them with `--cfg pingora`, which `cargo xtask bench` sets where cmake is.
 
 #[path = "balance/bare.rs"]
 mod bare;

@@ -72,7 +72,7 @@ pub trait CacheAdapter<K, V>: Send + Sync + 'static {
     }
 
     /// How long it may take for an answer; `None` if it answers at once. What takes longer has failed, and its
-    /// key is doubtful. [`with_limits`](crate::MigrationConfig::with_limits) overrides it.
+    /// key is doubtful. [`with_limit`](crate::MigrationConfig::with_limit) overrides it.
     ///
     /// An adapter with a network in between promises more: what it was asked to change is changed within this
     /// time or never, even if the one who asked has gone away.

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, getpid, kill_process_group};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A process that waits for the end of this one, and then kills what it started: also what is stopped and
 /// could not end by itself.
@@ -53,6 +54,13 @@ impl Keeper {
 
 /// `orders keep FOLDER`: waits for the end of its standard input.
 pub(crate) fn keep(args: &[String]) -> Result<()> {
+    // Where the shop dies while a service is stopped, the kernel tells the whole group that it has no parent any
+    // more, by a signal that ends who does not listen to it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let _entered = runtime.enter();
+    let _hang_up = signal(SignalKind::hangup())?;
     let mut byte = [0];
     while matches!(std::io::stdin().read(&mut byte), Ok(1)) {}
     if let Some(folder) = args.first() {

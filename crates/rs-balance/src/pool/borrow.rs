@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rs_core::{Call, Clock, Failure, Fault, Outcome, Rejection, TimeScope, TimedOut};
@@ -13,7 +13,7 @@ use rs_core::{Call, Clock, Failure, Fault, Outcome, Rejection, TimeScope, TimedO
 use super::{
     Connect, Connected, Inner, NoConnection, PoolConfig,
     metrics::{Borrowed, Closed},
-    shelf::{Place, Shelf},
+    shelf::{Place, Shelf, Taken},
 };
 use crate::Lease;
 
@@ -46,6 +46,13 @@ struct Lost<E> {
     last: Option<Failure<E>>,
 }
 
+impl<E> Lost<E> {
+    fn to(&mut self, shelf: u64, failure: Failure<E>) {
+        self.shelves.push(shelf);
+        self.last = Some(failure);
+    }
+}
+
 impl<C: Connect> Inner<C> {
     pub(crate) async fn borrow(&self, call: &Call) -> Result<Connected<C>, Failure<C::Error>> {
         let config = self.shared.rules.get();
@@ -66,10 +73,12 @@ impl<C: Connect> Inner<C> {
                     }
                 },
             };
-            lost.shelves.push(lease.number);
-            match self.fill(call, &config, lease, place).await {
+            let number = lease.number;
+            let now = self.shared.now();
+            let idle = place.shelf().pop(now, &config);
+            match self.fill(call, &config, lease, (place, idle), now).await {
                 Ok(connected) => return Ok(connected),
-                Err(failure) => lost.last = Some(failure),
+                Err(failure) => lost.to(number, failure),
             }
         }
         Err(lost
@@ -99,18 +108,17 @@ impl<C: Connect> Inner<C> {
                     break;
                 }
             };
-            seen.push(lease.number);
-            match lease.try_take() {
-                Some(place) => {
-                    lost.shelves.push(lease.number);
-                    match self.fill(call, config, lease, place).await {
-                        Ok(connected) => return Looked::Found(connected),
-                        Err(failure) => lost.last = Some(failure),
-                    }
-                }
+            let number = lease.number;
+            let now = self.shared.now();
+            match lease.try_take(now, config) {
+                Some(taken) => match self.fill(call, config, lease, taken, now).await {
+                    Ok(connected) => return Looked::Found(connected),
+                    Err(failure) => lost.to(number, failure),
+                },
                 None if full.is_none() && !lease.is_closed() => full = Some(lease),
                 None => lease.finish(Outcome::Ignored),
             }
+            seen.push(number);
         }
         match (full, lost.last.take()) {
             (Some(full), last) => {
@@ -168,25 +176,28 @@ impl<C: Connect> Inner<C> {
         Err(self.refuse(NoConnection::Waited, waited, limit).into())
     }
 
-    /// A connection for who has a place: one that lies idle and works, or a new one.
+    /// A connection for who has a place: the one that lay idle there if it works, or a new one.
     async fn fill(
         &self,
         call: &Call,
         config: &PoolConfig,
         lease: Leased<C>,
-        place: Place<C>,
+        (place, idle): Taken<C>,
+        now: Instant,
     ) -> Result<Connected<C>, Failure<C::Error>> {
         let shared = &self.shared;
         let clock = shared.home.around.clock();
-        let now = clock.now();
-        if let Some(mut idle) = place.shelf().pop(now, config) {
+        if let Some(mut idle) = idle {
             let lay = now.saturating_duration_since(idle.since);
+            let mut begun = now;
             let works = if lay < config.check_after() {
                 true
             } else {
                 let (time, is_cut) = self.time_for(call, config.check_within());
                 let check = shared.connect.check(&mut idle.connection);
-                match within(clock, time, check).await {
+                let checked = within(clock, time, check).await;
+                begun = clock.now();
+                match checked {
                     Some(answer) => answer.is_ok(),
                     // The call had too little time: that says nothing about the others. This one is in the
                     // middle of a check, and of no use to anybody.
@@ -199,7 +210,6 @@ impl<C: Connect> Inner<C> {
             };
             if works {
                 shared.borrowed[Borrowed::Reused].increment();
-                let begun = clock.now();
                 let (connection, made) = (idle.connection, idle.made);
                 return Ok(Connected::new(connection, made, begun, true, lease, place));
             }

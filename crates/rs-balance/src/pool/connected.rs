@@ -88,12 +88,13 @@ impl<C: Connect> Connected<C> {
                 made: held.made,
                 since: now,
             };
-            shelf.push(idle, &shelf.shared.rules.get());
+            let config = shelf.shared.rules.get();
+            held.place.leave(idle, &config);
         } else {
             shelf.shared.closed[Closed::Broken].increment();
             drop(held.connection);
+            drop(held.place);
         }
-        drop(held.place);
     }
 
     fn held(&self) -> &Held<C> {

@@ -77,11 +77,21 @@ impl<C: Connect> Shelf<C> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place, if one is free.
-    pub(crate) fn try_take(self: &Arc<Self>) -> Option<Place<C>> {
+    /// A place, if one is free, and what lies idle for who has it.
+    pub(crate) fn try_take(
+        self: &Arc<Self>,
+        now: Instant,
+        config: &PoolConfig,
+    ) -> Option<Taken<C>> {
         let permit = self.places.try_acquire().ok()?;
         permit.forget();
-        Some(Place::new(self))
+        let mut stock = self.stock();
+        stock.take();
+        let (idle, leaving) = stock.pop(now, config);
+        drop(stock);
+        let place = Place::new(self);
+        self.bid_farewell(leaving);
+        Some((place, idle))
     }
 
     /// Whether the endpoint has gone.
@@ -93,6 +103,7 @@ impl<C: Connect> Shelf<C> {
     pub(crate) async fn take(self: &Arc<Self>) -> Option<Place<C>> {
         let permit = self.places.acquire().await.ok()?;
         permit.forget();
+        self.stock().take();
         Some(Place::new(self))
     }
 
@@ -108,9 +119,12 @@ impl<C: Connect> Shelf<C> {
         idle
     }
 
-    pub(crate) fn push(&self, idle: Idle<C::Connection>, config: &PoolConfig) {
-        let leaving = self.stock().push(idle, config);
-        self.bid_farewell(leaving);
+    /// A place is free again, or one less is to be had.
+    fn leave(&self, stock: &mut Stock<C::Connection>) {
+        // Under the lock: whoever makes the pool smaller counts the places that are free.
+        if stock.leave() == Left::Free {
+            self.places.add_permits(1);
+        }
     }
 
     pub(crate) fn expire(&self, now: Instant, config: &PoolConfig) {
@@ -149,26 +163,44 @@ impl<C: Connect> Shelf<C> {
     }
 }
 
+/// A place, and the connection that lay idle there, if one did.
+pub(crate) type Taken<C> = (Place<C>, Option<Idle<<C as Connect>::Connection>>);
+
 /// A place that a call has at an endpoint, until this is dropped.
-pub(crate) struct Place<C: Connect>(Arc<Shelf<C>>);
+pub(crate) struct Place<C: Connect> {
+    shelf: Arc<Shelf<C>>,
+    has_left: bool,
+}
 
 impl<C: Connect> Place<C> {
+    /// Of one that has been counted.
     fn new(shelf: &Arc<Shelf<C>>) -> Self {
-        shelf.stock().take();
-        Self(Arc::clone(shelf))
+        Self {
+            shelf: Arc::clone(shelf),
+            has_left: false,
+        }
     }
 
     pub(crate) fn shelf(&self) -> &Shelf<C> {
-        &self.0
+        &self.shelf
+    }
+
+    /// Goes, and leaves its connection for the next call.
+    pub(crate) fn leave(mut self, idle: Idle<C::Connection>, config: &PoolConfig) {
+        let shelf = &self.shelf;
+        let mut stock = shelf.stock();
+        let leaving = stock.push(idle, config);
+        shelf.leave(&mut stock);
+        drop(stock);
+        self.has_left = true;
+        self.shelf.bid_farewell(leaving);
     }
 }
 
 impl<C: Connect> Drop for Place<C> {
     fn drop(&mut self) {
-        let mut stock = self.0.stock();
-        // Under the lock: whoever makes the pool smaller counts the places that are free.
-        if stock.leave() == Left::Free {
-            self.0.places.add_permits(1);
+        if !self.has_left {
+            self.shelf.leave(&mut self.shelf.stock());
         }
     }
 }

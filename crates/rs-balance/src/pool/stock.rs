@@ -99,8 +99,14 @@ impl<K> Stock<K> {
         now: Instant,
         config: &PoolConfig,
     ) -> (Option<Idle<K>>, Leaving<K>) {
-        let leaving = self.expire(now, config);
-        (self.idle.pop_back(), leaving)
+        let mut leaving = self.expire_longest(now, config);
+        while let Some(last) = self.idle.pop_back() {
+            if !is_old(&last, now, config) {
+                return (Some(last), leaving);
+            }
+            leaving.push((last.connection, Closed::Old));
+        }
+        (None, leaving)
     }
 
     /// A call that still has its place brings its connection back.
@@ -114,13 +120,13 @@ impl<K> Stock<K> {
             Closed::Surplus
         } else {
             self.idle.push_back(idle);
-            return self.expire(now, config);
+            return self.expire_longest(now, config);
         };
         vec![(idle.connection, why)]
     }
 
-    /// Those that have lain too long or are too old.
-    pub(crate) fn expire(&mut self, now: Instant, config: &PoolConfig) -> Leaving<K> {
+    /// Those that have lain too long: they are at the front.
+    fn expire_longest(&mut self, now: Instant, config: &PoolConfig) -> Leaving<K> {
         let mut leaving = Vec::new();
         let lies_too_long =
             |idle: &Idle<K>| now.saturating_duration_since(idle.since) >= config.idle();
@@ -128,6 +134,12 @@ impl<K> Stock<K> {
             let first = self.idle.pop_front();
             leaving.extend(first.map(|idle| (idle.connection, Closed::Idle)));
         }
+        leaving
+    }
+
+    /// Those that have lain too long or are too old, wherever they lie.
+    pub(crate) fn expire(&mut self, now: Instant, config: &PoolConfig) -> Leaving<K> {
+        let mut leaving = self.expire_longest(now, config);
         if self.idle.iter().any(|idle| is_old(idle, now, config)) {
             let all = self.idle.drain(..);
             let (old, young): (VecDeque<_>, _) = all.partition(|idle| is_old(idle, now, config));

@@ -110,13 +110,13 @@ pub(crate) fn volo_weighted(count: usize) -> Body {
 }
 
 /// pingora's, by the strategy of this name; of so many one in `every` is up.
-#[cfg(not(feature = "pingora"))]
+#[cfg(not(pingora))]
 pub(crate) fn pingora(_name: &str, _count: usize, _every: usize) -> Rows {
     Rows::new()
 }
 
 /// pingora's, by the strategy of this name; of so many one in `every` is up.
-#[cfg(feature = "pingora")]
+#[cfg(pingora)]
 pub(crate) fn pingora(name: &str, count: usize, every: usize) -> Rows {
     use pingora_load_balancing::selection::{Consistent, Random, RoundRobin};
 
@@ -133,7 +133,7 @@ pub(crate) fn pingora(name: &str, count: usize, every: usize) -> Rows {
     }]
 }
 
-#[cfg(feature = "pingora")]
+#[cfg(pingora)]
 fn within_pingora<S>(count: usize, every: usize) -> Body
 where
     S: pingora_load_balancing::selection::BackendSelection + Send + Sync + 'static,

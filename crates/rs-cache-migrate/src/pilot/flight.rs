@@ -140,13 +140,16 @@ impl Counted {
             probes.next().unwrap_or_default(),
         ];
         let [legacy, new] = pick(state.stage, callers, probes, minimum);
+        let changes = self.changes.saturating_sub(before.changes);
+        // A set that failed is made good by a delete, which may fail as well: that is one change and not two.
+        let failed_changes = (self.failed_changes - before.failed_changes).min(changes);
         Window {
             stage: state.stage,
             legacy,
             new,
             fallbacks,
-            changes: self.changes - before.changes,
-            failed_changes: self.failed_changes - before.failed_changes,
+            changes,
+            failed_changes,
             compared: self.compared - before.compared,
             differed: self.differed - before.differed,
             ..Window::default()
