@@ -1,4 +1,4 @@
-use std::{net::TcpListener, process::Stdio, time::Duration};
+use std::{net::TcpListener, time::Duration};
 
 use crate::running::{Running, get, orders, wait_until};
 
@@ -68,14 +68,13 @@ fn the_stories_are_listed() {
 #[track_caller]
 fn goes_unheard(args: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let mut program = orders(args)
+    let (listener, speaker) = std::io::pipe().unwrap();
+    drop(listener);
+    let output = orders(args)
         .env("TMPDIR", folder.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+        .stdout(speaker)
+        .output()
         .unwrap();
-    drop(program.stdout.take());
-    let output = program.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said, "", "{args:?}");
     // As a program ends that SIGPIPE ends.
