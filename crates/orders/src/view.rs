@@ -249,12 +249,7 @@ fn workers(demo: &Demo) -> Line {
         };
         line.push((tone, format!("{name} {}   ", status.state)));
     }
-    let summary = demo
-        .desk
-        .summary
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    line.push((Tone::Quiet, summary.clone()));
+    line.push((Tone::Quiet, demo.desk.summary()));
     line
 }
 

@@ -12,6 +12,10 @@ use crate::{
 };
 #[cfg(feature = "consul")]
 use crate::{Consul, ConsulConfig};
+#[cfg(feature = "dns")]
+use crate::{Dns, DnsConfig};
+#[cfg(feature = "etcd")]
+use crate::{Etcd, EtcdConfig};
 #[cfg(feature = "redis")]
 use crate::{Redis, RedisConfig};
 
@@ -47,6 +51,8 @@ use crate::{Redis, RedisConfig};
 /// | `static` | `instances` |
 /// | `file` | `path`, `poll_interval` |
 /// | `consul` | `url`, `token`, `wait`, `deregister_after`, `timeout`, `empty_grace`, `reconnect` |
+/// | `dns` | `services`, or `addresses` and `port`; `servers`, `ipv6`, `refresh_least`, `refresh_most`, `timeout`, `empty_grace`, `reconnect` |
+/// | `etcd` | `urls`, `user`, `password`, `prefix`, `wait`, `timeout`, `empty_grace`, `reconnect` |
 /// | `redis` | `url`, `prefix`, `poll_interval`, `timeout`, `empty_grace`, `reconnect` |
 /// | `cached` | `of`: a table like this one; `path`, `write_interval`, `first_answer`, `empty_grace`, `max_age` |
 /// | `failover` | `primary`, `secondary`: tables like this one; `give_up_after`, `take_back_after`, `register_with` |
@@ -69,6 +75,10 @@ enum Kind {
     File(FileConfig),
     #[cfg(feature = "consul")]
     Consul(ConsulConfig),
+    #[cfg(feature = "dns")]
+    Dns(DnsConfig),
+    #[cfg(feature = "etcd")]
+    Etcd(EtcdConfig),
     #[cfg(feature = "redis")]
     Redis(RedisConfig),
     Cached(Box<BackendConfig>, CachedConfig),
@@ -103,6 +113,10 @@ impl BackendConfig {
             Kind::File(config) => Arc::new(File::within(around, name, config.clone())),
             #[cfg(feature = "consul")]
             Kind::Consul(config) => Arc::new(Consul::within(around, name, config.clone())),
+            #[cfg(feature = "dns")]
+            Kind::Dns(config) => Arc::new(Dns::within(around, name, config.clone())),
+            #[cfg(feature = "etcd")]
+            Kind::Etcd(config) => Arc::new(Etcd::within(around, name, config.clone())),
             #[cfg(feature = "redis")]
             Kind::Redis(config) => Arc::new(Redis::within(around, name, config.clone())),
             Kind::Cached(of, config) => {
@@ -177,6 +191,14 @@ const KINDS: &[(&str, Read)] = &[
     ("consul", |table| table.read().map(Kind::Consul)),
     #[cfg(not(feature = "consul"))]
     ("consul", |_| Err(needs("consul"))),
+    #[cfg(feature = "dns")]
+    ("dns", |table| table.read().map(Kind::Dns)),
+    #[cfg(not(feature = "dns"))]
+    ("dns", |_| Err(needs("dns"))),
+    #[cfg(feature = "etcd")]
+    ("etcd", |table| table.read().map(Kind::Etcd)),
+    #[cfg(not(feature = "etcd"))]
+    ("etcd", |_| Err(needs("etcd"))),
     #[cfg(feature = "redis")]
     ("redis", |table| table.read().map(Kind::Redis)),
     #[cfg(not(feature = "redis"))]
@@ -198,7 +220,12 @@ const KINDS: &[(&str, Read)] = &[
     }),
 ];
 
-#[cfg(not(all(feature = "consul", feature = "redis")))]
+#[cfg(not(all(
+    feature = "consul",
+    feature = "dns",
+    feature = "etcd",
+    feature = "redis"
+)))]
 fn needs(feature: &str) -> ConfigError {
     let missing = format_args!("needs the feature `{feature}` of rs-backends");
     ConfigError::other(missing).in_field("kind")

@@ -22,8 +22,9 @@
 //! seconds, or none on a paused clock. A broken promise is a panic that begins with `conformance:` and says
 //! which it is.
 //!
-//! - [`check`] is for backends that register, [`check_reading`] for those that only read: those implement
-//!   [`Subject::write`], so that there is something to read.
+//! - [`check`] is for backends that register, [`check_reading`] for those that only read, [`check_addresses`]
+//!   for those of them that know only hosts and ports: those implement [`Subject::write`], so that there is
+//!   something to read.
 //! - [`Subject::go_away`] cuts the line to the registry, by a proxy, a stopped process or a flag. With it the
 //!   suite checks what matters most: that a registry that cannot be asked is not taken for an empty one.
 //! - [`Subject::connect`] is a further handle as another process has it. A backend within one process may
@@ -107,6 +108,68 @@ pub async fn check_reading(subject: &dyn Subject) {
     names_of_all_kinds_stay_apart(subject).await;
     an_error_is_not_an_empty_set(subject).await;
     closed_is_closed(subject).await;
+}
+
+/// Checks the promises of a backend that knows only hosts and ports, and gives its instances ids of its own.
+///
+/// # Panics
+/// When one is broken, saying which.
+///
+/// # Cancel safety
+/// Nothing is lost.
+pub async fn check_addresses(subject: &dyn Subject) {
+    {
+        let backend = subject.connect().await;
+        a_service_that_nobody_knows_is_empty(&*backend).await;
+        wrong_names_are_refused(&*backend).await;
+        it_says_how_it_is(&*backend).await;
+    }
+    addresses_are_seen_as_they_change(subject).await;
+    an_error_is_not_an_empty_set(subject).await;
+    closed_is_closed(subject).await;
+}
+
+async fn addresses_are_seen_as_they_change(subject: &dyn Subject) {
+    let service = unique("addresses");
+    let there = |host: &str, port| {
+        let instance = ServiceInstance::builder(&service, host, port).build();
+        instance.expect("it is right")
+    };
+    let all = [
+        there("10.0.0.7", 80),
+        there("10.0.0.7", 65_535),
+        there("10.0.0.8", 80),
+    ];
+    let seen = |set: &InstanceSet, expected: &[ServiceInstance]| {
+        let same = |known: &ServiceInstance, one: &ServiceInstance| {
+            known.host() == one.host() && known.port() == one.port()
+        };
+        let each = |one| set.instances().iter().any(|known| same(known, one));
+        set.len() == expected.len() && expected.iter().all(each)
+    };
+    let first = &all[..1];
+    assert!(
+        subject.write(first).await,
+        "conformance: there is something to read"
+    );
+    let backend = subject.connect().await;
+    let mut watch = backend.watch(&service).expect("watching");
+    until(subject, &mut watch, "the first", |set| seen(set, first)).await;
+    subject.write(&all).await;
+    until(subject, &mut watch, "all three", |set| seen(set, &all)).await;
+    let set = backend.discover(&service).await.expect("discovering");
+    assert!(seen(&set, &all), "conformance: {set:?}");
+    let last = &all[1..];
+    subject.write(last).await;
+    until(subject, &mut watch, "one less", |set| seen(set, last)).await;
+    subject.write(&[]).await;
+    let left = until(
+        subject,
+        &mut watch,
+        "nobody after the grace",
+        InstanceSet::is_empty,
+    );
+    assert!(left.await.is_current(), "conformance: it is believed");
 }
 
 async fn a_service_that_nobody_knows_is_empty(backend: &dyn Backend) {

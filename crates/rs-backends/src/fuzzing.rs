@@ -20,6 +20,10 @@ pub const ALL: &[(&str, Decode)] = &[
     ("config", config),
     #[cfg(feature = "consul")]
     ("consul", consul),
+    #[cfg(feature = "dns")]
+    ("dns", dns),
+    #[cfg(feature = "etcd")]
+    ("etcd", etcd),
     #[cfg(feature = "redis")]
     ("redis", redis),
 ];
@@ -92,6 +96,24 @@ pub fn consul(data: &[u8]) {
     if let Ok(listed) = crate::consul::read("a", data) {
         each_once("a", listed.instances);
     }
+}
+
+/// What a name server answers about `a`.
+#[cfg(feature = "dns")]
+pub fn dns(data: &[u8]) {
+    let name = crate::dns::Domain::new("a");
+    if let (Ok(message), Some(name)) = (crate::dns::Message::read(data), name) {
+        each_once("a", crate::dns::read(&message, &name));
+    }
+}
+
+/// What etcd answers about the service `a`: all of it, or a line of a watch.
+#[cfg(feature = "etcd")]
+pub fn etcd(data: &[u8]) {
+    if let Ok(range) = crate::etcd::read_range("a", "/rs-backends/a/", data) {
+        each_once("a", range.known.into_values());
+    }
+    let _ = crate::etcd::read_watch("a", data).map(|watched| format!("{watched:?}"));
 }
 
 /// Ids and texts in turn, one a line, as Redis answers about the service `a`.

@@ -37,6 +37,8 @@
 //! | [`StaticList`] | | no | nothing changes | |
 //! | [`File`] | | no | looking every second | |
 //! | `Consul` | `consul` | yes | blocking queries | is critical when its time is over, and leaves after a minute more |
+//! | `Dns` | `dns` | no | looking when a record's time is over | |
+//! | `Etcd` | `etcd` | yes | a watch, and looking every 15 s | leaves when its lease is over |
 //! | `Kubernetes` | `kubernetes` | yes | a watch | stays, or leaves with its pod: there is no time to live |
 //! | `Redis` | `redis` | yes | a stream, and looking every 5 s | leaves when its time is over |
 //!
@@ -55,8 +57,8 @@
 //! # From a file, and while it runs
 //!
 //! [`BackendConfig`] reads from TOML or JSON which backend it is to be, with wrappers and all, and makes it.
-//! Consul, Redis, [`File`] and [`Failover`] take another configuration while they run, by `reconfigure` or as
-//! the action of the same name in the directory: watches keep what they know and go on with the new one,
+//! Consul, DNS, etcd, Redis, [`File`] and [`Failover`] take another configuration while they run, by `reconfigure` or
+//! as the action of the same name in the directory: watches keep what they know and go on with the new one,
 //! registrations follow at their next renewal, and what is wrong is refused whole.
 //!
 //! # A backend of your own
@@ -87,8 +89,8 @@
 //!
 //! A name or id has at most 255 bytes and no control characters; otherwise it may be anything, `../` and
 //! spaces too. An instance has at most 16 further ports, 32 tags and 32 entries of metadata.
-//! A file has at most 32 MiB, an answer of Consul or Kubernetes 64 MiB, a service in Redis or Kubernetes
-//! 100,000 instances. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
+//! A file has at most 32 MiB, an answer of Consul, etcd or Kubernetes 64 MiB, a service in etcd, Redis or
+//! Kubernetes 100,000 instances. A memory holds 10,000 services of 100,000 instances, a backend keeps 4,096
 //! instances registered. What is larger is refused with an error that says so.
 //!
 //! # Metrics
@@ -119,10 +121,10 @@
 //!
 //! # Not yet
 //!
-//! - etcd and DNS.
+//! - DNS: priorities of SRV records but the best, and what `resolv.conf` says beside servers.
 //! - Kubernetes: programs that make credentials (`exec`), one watch for many services, another configuration
 //!   while it runs or from a file.
-//! - TLS to Consul; for Redis through features of the `redis` crate, which is not tested here.
+//! - TLS to Redis comes through features of the `redis` crate, which is not tested here.
 //! - Less than a kibibyte for each instance with its share of a connection: 1.2 in Redis, 1.5 in Consul.
 //! - Another configuration for [`Cached`] and [`Merge`] while they run.
 
@@ -134,7 +136,11 @@ mod choice;
 pub mod conformance;
 #[cfg(feature = "consul")]
 mod consul;
+#[cfg(feature = "dns")]
+mod dns;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod failover;
 mod file;
 mod filter;
@@ -148,12 +154,22 @@ mod health;
 mod http;
 mod in_force;
 mod instance;
-#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 mod keeper;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod listing;
-#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 mod live;
 mod memory;
 mod merge;
@@ -161,10 +177,13 @@ pub mod metrics;
 mod part;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 mod remote;
-#[cfg(feature = "consul")]
-mod secret;
 mod set;
 mod several;
 mod static_list;
@@ -181,7 +200,11 @@ pub use cached::{Cached, CachedConfig};
 pub use choice::BackendConfig;
 #[cfg(feature = "consul")]
 pub use consul::{Consul, ConsulConfig};
+#[cfg(feature = "dns")]
+pub use dns::{Dns, DnsConfig};
 pub use error::BackendError;
+#[cfg(feature = "etcd")]
+pub use etcd::{Etcd, EtcdConfig};
 pub use failover::{Failover, FailoverConfig};
 pub use file::{File, FileConfig};
 pub use filter::Filter;

@@ -33,9 +33,10 @@
 //!
 //! | type | program | `builder()` has | and |
 //! |---|---|---|---|
-//! | [`Redis`] | `redis-server` | `password`, `keyspace_events`, `append_only`, `setting` | `url` |
-//! | [`Consul`] | `consul agent -server` | `token`, `flag` | `url`, `dns_addr` |
-//! | [`Etcd`] | `etcd` | `root_password`, `flag` | `url` |
+//! | [`Redis`] | `redis-server` | `password`, `tls`, `keyspace_events`, `append_only`, `setting` | `url`, `tls_url` |
+//! | [`Consul`] | `consul agent -server` | `token`, `tls`, `flag` | `url`, `https_url`, `dns_addr` |
+//! | [`Dnsmasq`] | `dnsmasq` | `records` | `replace` |
+//! | [`Etcd`] | `etcd` | `root_password`, `tls`, `flag` | `url` |
 //! | `Kubernetes`, with the feature `kubernetes` | `apiextensions-apiserver` and an [`Etcd`] | `token`, `powerless_token`, `flag` | `url`, `kubeconfig`, `admit`, `send`, `compact`, `wipe` |
 //! | [`Postgres`] | `postgres`, not as root | `password`, `setting` | `url` |
 //! | [`RabbitMq`] | `rabbitmq-server` and its own `epmd` | `management`, `setting` | `url`, `management_addr` |
@@ -105,8 +106,8 @@ pub use self::program::program;
 pub use self::proxy::{Direction, Fault, FaultProxy, ProxyStats};
 pub use self::server::{Place, Server, ServerKind};
 pub use self::servers::{
-    Consul, ConsulOptions, Etcd, EtcdOptions, Postgres, PostgresOptions, Prometheus,
-    PrometheusOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions,
+    Consul, ConsulOptions, Dnsmasq, DnsmasqOptions, Etcd, EtcdOptions, Postgres, PostgresOptions,
+    Prometheus, PrometheusOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions,
 };
 #[cfg(feature = "kubernetes")]
 pub use self::servers::{Kubernetes, KubernetesOptions};

@@ -5,10 +5,11 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
-use rs_testkit::{Consul, Error, Etcd, Postgres, Prometheus, RabbitMq, Redis, Server, ServerKind};
+use rs_testkit::{
+    Consul, Dnsmasq, Error, Etcd, Postgres, Prometheus, RabbitMq, Redis, Server, ServerKind,
+};
 
-const NAMES: &str =
-    "consul, etcd, kubernetes (feature `kubernetes`), postgres, prometheus, rabbitmq, redis";
+const NAMES: &str = "consul, dnsmasq, etcd, kubernetes (feature `kubernetes`), postgres, prometheus, rabbitmq, redis";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -43,6 +44,9 @@ type Kept = Box<dyn Send>;
 async fn start(name: &str) -> Result<Option<Kept>, Error> {
     Ok(Some(match name {
         "consul" => announced(Consul::start().await?, Consul::url),
+        "dnsmasq" => announced(Dnsmasq::start().await?, |server| {
+            format!("dns://{}", server.addr())
+        }),
         "etcd" => announced(Etcd::start().await?, Etcd::url),
         #[cfg(feature = "kubernetes")]
         "kubernetes" => {

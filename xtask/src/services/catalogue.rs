@@ -78,6 +78,14 @@ pub(super) const PROGRAMS: &[Program] = &[
         version: Version::Flag("--version"),
     },
     Program {
+        name: "dnsmasq",
+        package: "dnsmasq-base",
+        origin: Origin::Installed,
+        scope: Scope::Tests,
+        needed_by: "registries: DNS",
+        version: Version::Flag("--version"),
+    },
+    Program {
         name: "rabbitmq-server",
         package: "rabbitmq-server",
         origin: Origin::Installed,

@@ -1,40 +1,33 @@
 use std::time::Duration;
 
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
 use rs_core::{Backoff, ConfigError, config};
 
 use crate::{
+    http::{Access, header_of, with_access},
     remote::{Rules, with_rules},
-    secret::Secret,
 };
 
 /// Which agent, and how it is used.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(try_from = "super::written::Written")]
 pub struct ConsulConfig {
-    pub(super) url: Uri,
-    pub(super) token: Option<Secret>,
+    pub(super) access: Access,
+    /// Shown as `Sensitive`.
+    pub(super) token: Option<HeaderValue>,
     pub(super) wait: Duration,
     pub(super) deregister_after: Duration,
     pub(super) rules: Rules,
 }
 
 impl ConsulConfig {
-    /// The agent at this address: `http://127.0.0.1:8500`.
+    /// The agent at this address: `http://127.0.0.1:8500`, or `https://` with the feature `tls`.
     ///
     /// # Errors
     /// When it is not such an address.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
-        let hint = "write http://127.0.0.1:8500";
-        let wrong = |problem| ConfigError::malformed(url, problem, hint).in_field("url");
-        let parsed: Uri = url.parse().map_err(|_| wrong("is not an address"))?;
-        match (parsed.scheme_str(), parsed.authority(), parsed.path()) {
-            (Some("http"), Some(authority), "/" | "") if !authority.as_str().contains('@') => {}
-            (Some("https"), ..) => return Err(wrong("asks for TLS, which is not supported")),
-            _ => return Err(wrong("is not the address of an agent")),
-        }
         Ok(Self {
-            url: parsed,
+            access: Access::parse([url], "write http://127.0.0.1:8500")?,
             token: None,
             wait: Duration::from_secs(15),
             deregister_after: Duration::from_secs(60),
@@ -48,10 +41,9 @@ impl ConsulConfig {
     /// When it cannot be sent.
     pub fn with_token(mut self, token: impl Into<String>) -> Result<Self, ConfigError> {
         let token = token.into();
-        if token.is_empty() || HeaderValue::from_str(&token).is_err() {
-            return Err(ConfigError::other("cannot be sent as a header").in_field("token"));
-        }
-        self.token = Some(Secret(token));
+        let header = header_of(&token).filter(|_| !token.is_empty());
+        let unsendable = || ConfigError::other("cannot be sent as a header").in_field("token");
+        self.token = Some(header.ok_or_else(unsendable)?);
         Ok(self)
     }
 
@@ -76,5 +68,6 @@ impl ConsulConfig {
         Ok(self)
     }
 
+    with_access!();
     with_rules!();
 }

@@ -1,7 +1,6 @@
 //! Consul, through its HTTP API.
 
 mod config;
-mod http;
 mod registry;
 mod source;
 mod wire;

@@ -1,22 +1,26 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use http::Method;
+use http::{HeaderName, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rs_core::{ConfigError, Health, Value, config};
 
-use super::{
-    ConsulConfig,
-    http::{Http, Reply, part},
-    source::Blocking,
-    wire,
-};
+use super::{ConsulConfig, source::Blocking, wire};
 use crate::{
     BackendError, ServiceInstance,
+    http::{Call, Http, Reply},
     keeper::Registrar,
     remote::{Listed, Registry, Rules},
     station::Station,
     watch::Source,
 };
+
+/// What a part of a path may have as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// An agent, as it is asked.
 pub(super) struct ConsulRegistry {
@@ -26,16 +30,24 @@ pub(super) struct ConsulRegistry {
 
 impl ConsulRegistry {
     pub(super) fn new(config: ConsulConfig) -> Self {
-        let http = Http::new(&config);
+        let http = Http::new(config.access.clone(), config.rules.timeout);
         Self { http, config }
     }
 
     async fn put_to(&self, path: String, body: Vec<u8>) -> Result<Reply, BackendError> {
-        self.http.send(Method::PUT, path, body).await
+        self.send(Call::new(Method::PUT, path).body(body)).await
     }
 
     async fn get(&self, path: String) -> Result<Reply, BackendError> {
-        self.http.send(Method::GET, path, Vec::new()).await?.ok()
+        self.send(Call::new(Method::GET, path)).await?.ok()
+    }
+
+    async fn send(&self, call: Call) -> Result<Reply, BackendError> {
+        let call = match &self.config.token {
+            Some(token) => call.header(HeaderName::from_static("x-consul-token"), token.clone()),
+            None => call,
+        };
+        self.http.send(call).await
     }
 
     /// All instances, when they are no longer as they were at this index, or after so long.
@@ -118,11 +130,16 @@ impl Registry for ConsulRegistry {
 
     fn shown(&self) -> Vec<(&'static str, Value)> {
         vec![
-            ("url", self.config.url.to_string().into()),
+            ("url", self.config.access.to_string().into()),
             ("wait", self.config.wait.into()),
             ("deregister_after", self.config.deregister_after.into()),
         ]
     }
+}
+
+/// This as one part of a path.
+fn part(name: &str) -> String {
+    utf8_percent_encode(name, PLAIN).to_string()
 }
 
 impl fmt::Debug for ConsulRegistry {

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use rs_core::hash;
 use tokio::select;
 
-use super::{http::Reply, registry::ConsulRegistry, wire};
+use super::{registry::ConsulRegistry, wire};
 use crate::{
     BackendError,
+    http::Reply,
     station::Station,
     watch::{Answer, Source},
 };
@@ -54,8 +55,10 @@ impl Blocking {
     }
 
     fn read(&mut self, reply: Reply) -> Result<Answer, BackendError> {
+        let index = reply.headers.get("x-consul-index");
+        let index = index.and_then(|index| index.to_str().ok()?.parse().ok());
         let hash = Some(hash::stable(&reply.body));
-        if self.index.heard(reply.index) && hash == self.last {
+        if self.index.heard(index) && hash == self.last {
             return Ok(Answer::Same);
         }
         let listed = wire::read(&self.service, &reply.body)?;

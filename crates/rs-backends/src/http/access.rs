@@ -1,3 +1,5 @@
+use std::fmt;
+
 use http::{Uri, uri::PathAndQuery};
 use rs_core::ConfigError;
 
@@ -98,6 +100,16 @@ impl Endpoint {
     #[cfg(feature = "tls")]
     fn is_tls(&self) -> bool {
         self.uri.scheme_str() == Some("https")
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let between = if at == 0 { "" } else { ", " };
+            write!(f, "{between}{}", endpoint.uri)?;
+        }
+        Ok(())
     }
 }
 

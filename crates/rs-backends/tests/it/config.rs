@@ -22,7 +22,12 @@ fn says(text: &str, why: &str) {
 #[tokio::test]
 async fn a_file_chooses_the_registry() {
     let text = include_str!("../../../../fuzz/seeds/config/all.toml");
-    #[cfg(all(feature = "consul", feature = "redis"))]
+    #[cfg(all(
+        feature = "consul",
+        feature = "dns",
+        feature = "etcd",
+        feature = "redis"
+    ))]
     {
         let config: BackendConfig = toml::from_str(text).unwrap();
         let directory = Directory::new();
@@ -38,6 +43,8 @@ async fn a_file_chooses_the_registry() {
             "registry",
             "registry/primary",
             "registry/primary/0",
+            "registry/primary/2",
+            "registry/primary/3",
             "sessions",
             "registry/secondary",
         ] {
@@ -46,7 +53,12 @@ async fn a_file_chooses_the_registry() {
         let set = registry.discover("a").await.unwrap();
         assert_eq!(ids(&set), ["10.0.0.7:80"], "the secondary knows");
     }
-    #[cfg(not(all(feature = "consul", feature = "redis")))]
+    #[cfg(not(all(
+        feature = "consul",
+        feature = "dns",
+        feature = "etcd",
+        feature = "redis"
+    )))]
     says(text, "needs the feature");
 }
 
@@ -81,6 +93,33 @@ fn what_is_wrong_is_said_with_where_and_what_is_right() {
         "kind = \"cached\"\npath = \"x\"\n[of]\nkind = \"static\"\ninstances = [{ service = \"a\", host = \"h\", port = 0 }]",
         "of.instances[0].port: 0 is out of range",
     );
+}
+
+#[cfg(feature = "dns")]
+#[test]
+fn a_name_server_is_asked_in_one_of_two_ways() {
+    for (keys, why) in [
+        ("", "services"),
+        ("addresses = \"{service}.x\"", "port"),
+        (
+            "services = \"{service}.x\"\nport = 80",
+            "what the services say",
+        ),
+        ("services = \"x\"", "does not say where the service stands"),
+        ("services = \"{service}.x\"\nservers = [\"x\"]", "servers"),
+        (
+            "services = \"{service}.x\"\nrefresh_most = \"10ms\"",
+            "refresh_most",
+        ),
+        (
+            "services = \"{service}.x\"\nserver = []",
+            "did you mean `servers`",
+        ),
+    ] {
+        says(&format!("kind = \"dns\"\n{keys}"), why);
+    }
+    let right = "kind = \"dns\"\naddresses = \"{service}.x\"\nport = 80\nipv6 = false";
+    assert!(toml::from_str::<BackendConfig>(right).is_ok());
 }
 
 #[cfg(all(feature = "consul", feature = "redis"))]
@@ -202,6 +241,52 @@ async fn another_registry_takes_over_and_nobody_sees_an_empty_set() {
         || async { before.discover("a").await.map(|set| set.is_empty()) },
     );
     gone.await.unwrap();
+}
+
+#[cfg(feature = "etcd")]
+#[tokio::test]
+async fn an_etcd_is_changed_for_another_and_its_secrets_are_not_shown() {
+    use rs_backends::{Etcd, EtcdConfig};
+
+    let one = rs_testkit::Etcd::start().await.unwrap();
+    let two = rs_testkit::Etcd::start().await.unwrap();
+    let directory = Directory::new();
+    let around = Surroundings::apart().with_directory(directory.clone());
+    let config = EtcdConfig::new(&one.url()).unwrap();
+    let registry = Etcd::within(&around, "registry", config);
+    let short = instance("a", "1").to_builder().ttl(Duration::from_secs(2));
+    registry.register(short.build().unwrap()).await.unwrap();
+    let mut watch = registry.watch("a").unwrap();
+    until(&mut watch, "the one", |set| set.len() == 1).await;
+    let entry = directory.find("backend", "registry").unwrap();
+    let author = Mandate::new("a test", "to see");
+    let with = |entries: Vec<(&'static str, Value)>| {
+        let config = Value::map(entries);
+        Action::new("reconfigure").with("config", config)
+    };
+    let urls = || Value::List(vec![two.url().into()]);
+    let half = with(vec![("urls", urls()), ("user", "app".into())]);
+    let error = entry.control(&half, &author).unwrap_err();
+    assert!(error.to_string().contains("password"), "{error}");
+    // Whoever lets everybody in lets a user in too.
+    let whole = vec![
+        ("urls", urls()),
+        ("user", "app".into()),
+        ("password", "s3cr3t".into()),
+    ];
+    entry.control(&with(whole), &author).unwrap();
+    let back = until(&mut watch, "registered there", |set| {
+        assert_eq!(ids(set), ["1"]);
+        set.is_current()
+    });
+    back.await;
+    let shown = entry.snapshot().to_string();
+    assert!(
+        shown.contains(&two.url()) && !shown.contains("s3cr3t"),
+        "{shown}"
+    );
+    let there = Etcd::new("reader", EtcdConfig::new(&two.url()).unwrap());
+    assert_eq!(there.discover("a").await.unwrap().len(), 1);
 }
 
 #[cfg(feature = "consul")]

@@ -13,6 +13,16 @@ mod config;
 mod consul;
 #[cfg(feature = "consul")]
 mod consul_lies;
+#[cfg(all(feature = "consul", feature = "dns"))]
+mod dns;
+#[cfg(feature = "dns")]
+mod dns_lies;
+#[cfg(feature = "etcd")]
+mod etcd;
+#[cfg(feature = "etcd")]
+mod etcd_facts;
+#[cfg(feature = "etcd")]
+mod etcd_lies;
 #[cfg(all(feature = "consul", feature = "redis"))]
 mod facts;
 mod file;
@@ -22,20 +32,31 @@ mod instance;
 mod kubernetes_lies;
 #[cfg(feature = "kubernetes")]
 mod kubernetes_server;
+#[cfg(any(feature = "consul", feature = "etcd"))]
+mod liar;
 mod local;
-#[cfg(all(feature = "consul", feature = "redis"))]
+#[cfg(feature = "etcd")]
+mod many;
+#[cfg(all(feature = "consul", feature = "etcd", feature = "redis"))]
 mod processes;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_lies;
 mod rubbish;
-#[cfg(all(feature = "consul", feature = "redis"))]
+#[cfg(all(feature = "consul", feature = "etcd", feature = "redis"))]
 mod steady;
+#[cfg(all(feature = "consul", feature = "etcd", feature = "tls"))]
+mod tls;
 mod wrappers;
 
 use std::time::Duration;
-#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 use std::time::Instant;
 
 use rs_backends::{Backend, InstanceSet, ServiceInstance, Watch};
@@ -80,14 +101,24 @@ fn erased(backend: impl Backend) -> Box<dyn Backend> {
 }
 
 /// The time, which no test can move for a real server.
-#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 #[expect(clippy::disallowed_methods, reason = "real servers need real time")]
 fn now() -> Instant {
     Instant::now()
 }
 
 /// Prints how long something took, many times over, and bounds it.
-#[cfg(any(feature = "consul", feature = "kubernetes", feature = "redis"))]
+#[cfg(any(
+    feature = "consul",
+    feature = "etcd",
+    feature = "kubernetes",
+    feature = "redis"
+))]
 fn figures(what: &str, times: &mut [Duration], p99: Duration) {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100];

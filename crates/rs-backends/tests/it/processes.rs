@@ -10,7 +10,7 @@ use std::{
 
 use crate::{instance, now, until};
 use rs_backends::{Backend, BackendConfig, InstanceSet, Watch};
-use rs_testkit::{Consul, Redis};
+use rs_testkit::{Consul, Etcd, Redis};
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -115,4 +115,11 @@ async fn several_processes_at_one_agent() {
     let registry = format!("kind = \"consul\"\nurl = \"{}\"", server.url());
     let gone = |set: &InstanceSet, id: &str| !set.usable().any(|one| one.id() == id);
     story("consul", &registry, gone).await;
+}
+
+#[tokio::test]
+async fn several_processes_at_one_etcd() {
+    let server = Etcd::start().await.unwrap();
+    let registry = format!("kind = \"etcd\"\nurls = [\"{}\"]", server.url());
+    story("etcd", &registry, |set, id| set.get(id).is_none()).await;
 }

@@ -2,21 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{instance, now, until};
+use crate::{
+    many::{self, EACH, SERVICES, full},
+    now, until,
+};
 use allocation_counter::measure;
 use rs_backends::{
-    Backend, Consul, ConsulConfig, InstanceSet, Redis, RedisConfig, ServiceInstance, Watch,
+    Backend, Consul, ConsulConfig, Etcd, EtcdConfig, InstanceSet, Redis, RedisConfig, Watch,
 };
-use rs_testkit::{Consul as ConsulServer, Redis as RedisServer, http::Request};
-
-const SERVICES: usize = 100;
-const EACH: usize = 100;
-
-fn full(service: &str, id: usize) -> ServiceInstance {
-    let builder = instance(service, &format!("10.0.0.{id}:8443")).to_builder();
-    let builder = builder.zone("eu-1a").version("1.4.2").tag("canary");
-    builder.metadata("build", "b7").build().unwrap()
-}
+use rs_testkit::{Consul as ConsulServer, Etcd as EtcdServer, Redis as RedisServer, http::Request};
 
 /// On a runtime of this thread, where its allocations can be counted.
 fn story(kind: &str, runtime: &tokio::runtime::Runtime, registry: Arc<dyn Backend>) {
@@ -144,5 +138,18 @@ fn ten_thousand_instances_of_consul_are_small_and_quiet() {
     // A slow machine is not news.
     let config = config.with_timeout(Duration::from_secs(30)).unwrap();
     story("consul", &runtime, Arc::new(Consul::new("consul", config)));
+    runtime.block_on(async { drop(server) });
+}
+
+#[test]
+fn ten_thousand_instances_of_etcd_are_small_and_quiet() {
+    let runtime = runtime();
+    let server = runtime.block_on(EtcdServer::start()).unwrap();
+    runtime.block_on(many::in_etcd(&server));
+    let config = EtcdConfig::new(&server.url()).unwrap();
+    let config = config.with_wait(Duration::from_secs(1)).unwrap();
+    // A slow machine is not news.
+    let config = config.with_timeout(Duration::from_secs(30)).unwrap();
+    story("etcd", &runtime, Arc::new(Etcd::new("etcd", config)));
     runtime.block_on(async { drop(server) });
 }

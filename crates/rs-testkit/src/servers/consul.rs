@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::json::quoted;
@@ -28,6 +29,7 @@ pub type Consul = Server<ConsulOptions>;
 #[must_use = "options do nothing until they are started"]
 pub struct ConsulOptions {
     token: Option<String>,
+    tls: Option<[PathBuf; 3]>,
     flags: Vec<String>,
 }
 
@@ -35,6 +37,17 @@ impl ConsulOptions {
     /// Lets in only clients with this token, which may do everything (default: everybody).
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// Answers over TLS too, with this certificate and key, to clients that this authority has signed.
+    pub fn tls(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        authority: impl Into<PathBuf>,
+    ) -> Self {
+        self.tls = Some([certificate.into(), key.into(), authority.into()]);
         self
     }
 
@@ -63,12 +76,25 @@ impl ConsulOptions {
   }}"#
             )
         });
+        let tls = self.tls.as_ref().map_or_else(String::new, |files| {
+            let [certificate, key, authority] = files
+                .each_ref()
+                .map(|file| quoted(&file.display().to_string()));
+            format!(
+                r#", "verify_incoming_https": true,
+  "cert_file": {certificate}, "key_file": {key}, "ca_file": {authority}"#
+            )
+        });
         let [http, dns, server, serf] = [0, 1, 2, 3].map(|index| place.port(index));
+        let https = match self.tls {
+            Some(_) => i32::from(place.port(4)),
+            None => -1,
+        };
         format!(
             r#"{{
-  "ports": {{"http": {http}, "dns": {dns}, "server": {server}, "serf_lan": {serf}, "serf_wan": -1}},
+  "ports": {{"http": {http}, "https": {https}, "dns": {dns}, "server": {server}, "serf_lan": {serf}, "serf_wan": -1}},
   "performance": {{"raft_multiplier": 1}},
-  "disable_update_check": true{acl}
+  "disable_update_check": true{acl}{tls}
 }}"#
         )
     }
@@ -81,6 +107,12 @@ impl Consul {
         format!("http://{}", self.addr())
     }
 
+    /// `https://127.0.0.1:port`, where it answers if it was given a certificate.
+    #[must_use]
+    pub fn https_url(&self) -> String {
+        format!("https://{}", self.place().addr_of(4))
+    }
+
     /// Where it answers DNS, over UDP and TCP. With a token it shows nothing there: DNS has none.
     #[must_use]
     pub fn dns_addr(&self) -> SocketAddr {
@@ -90,7 +122,7 @@ impl Consul {
 
 impl ServerKind for ConsulOptions {
     const NAME: &'static str = "Consul";
-    const PORTS: usize = 4;
+    const PORTS: usize = 5;
 
     fn command(&self, place: &Place) -> Result<Command, Error> {
         let configuration = place.write("consul.json", self.configuration(place))?;

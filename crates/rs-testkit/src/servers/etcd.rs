@@ -1,6 +1,7 @@
 //! etcd.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::json::quoted;
@@ -27,6 +28,7 @@ pub type Etcd = Server<EtcdOptions>;
 #[must_use = "options do nothing until they are started"]
 pub struct EtcdOptions {
     root_password: Option<String>,
+    tls: Option<[PathBuf; 3]>,
     flags: Vec<String>,
 }
 
@@ -37,10 +39,28 @@ impl EtcdOptions {
         self
     }
 
+    /// Answers over TLS alone, with this certificate and key, to clients that this authority has signed.
+    pub fn tls(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        authority: impl Into<PathBuf>,
+    ) -> Self {
+        self.tls = Some([certificate.into(), key.into(), authority.into()]);
+        self
+    }
+
     /// Any flag, such as `--auto-compaction-retention=1`.
     pub fn flag(mut self, flag: impl Into<String>) -> Self {
         self.flags.push(flag.into());
         self
+    }
+
+    const fn scheme(&self) -> &'static str {
+        match self.tls {
+            None => "http",
+            Some(_) => "https",
+        }
     }
 
     /// Starts it: see [`Server::start`].
@@ -60,10 +80,10 @@ impl EtcdOptions {
 }
 
 impl Etcd {
-    /// `http://127.0.0.1:port`
+    /// `http://127.0.0.1:port`, or `https://` if it was given a certificate.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr())
+        format!("{}://{}", self.options().scheme(), self.addr())
     }
 
     async fn admit_only_root(&self, password: &str) -> io::Result<()> {
@@ -87,10 +107,11 @@ impl Etcd {
 
 impl ServerKind for EtcdOptions {
     const NAME: &'static str = "etcd";
-    const PORTS: usize = 2;
+    const PORTS: usize = 3;
 
     fn command(&self, place: &Place) -> Result<Command, Error> {
-        let client = format!("http://{}", place.addr());
+        let client = format!("{}://{}", self.scheme(), place.addr());
+        let health = format!("http://{}", place.addr_of(2));
         let peer = format!("http://{}", place.addr_of(1));
         let mut command = Command::new(program("etcd")?);
         command.args([
@@ -113,12 +134,23 @@ impl ServerKind for EtcdOptions {
             "--initial-advertise-peer-urls",
             &peer,
         ]);
+        // Its health, without TLS.
+        command.args(["--listen-metrics-urls", &health]);
+        if let Some([certificate, key, authority]) = &self.tls {
+            command.arg("--cert-file").arg(certificate);
+            command.arg("--key-file").arg(key);
+            command.arg("--trusted-ca-file").arg(authority);
+            command.arg("--client-cert-auth");
+        }
         command.args(&self.flags);
         Ok(command)
     }
 
     async fn ready(&self, place: &Place) -> io::Result<()> {
-        let health = Request::get(place.addr(), "/health").send().await?.ok()?;
+        let health = Request::get(place.addr_of(2), "/health")
+            .send()
+            .await?
+            .ok()?;
         if health.contains(r#""health":"true""#) {
             Ok(())
         } else {

@@ -1,6 +1,7 @@
 //! One file for each server: its options, its command, and how to know that it serves.
 
 mod consul;
+mod dnsmasq;
 mod etcd;
 mod json;
 #[cfg(feature = "kubernetes")]
@@ -12,6 +13,7 @@ mod redis;
 mod user;
 
 pub use self::consul::{Consul, ConsulOptions};
+pub use self::dnsmasq::{Dnsmasq, DnsmasqOptions};
 pub use self::etcd::{Etcd, EtcdOptions};
 #[cfg(feature = "kubernetes")]
 pub use self::kubernetes::{Kubernetes, KubernetesOptions};

@@ -1,6 +1,7 @@
 //! Redis.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::Command;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,6 +30,7 @@ pub type Redis = Server<RedisOptions>;
 pub struct RedisOptions {
     password: Option<String>,
     append_only: bool,
+    tls: Option<[PathBuf; 3]>,
     settings: Vec<(String, String)>,
 }
 
@@ -37,6 +39,7 @@ impl Default for RedisOptions {
         Self {
             password: None,
             append_only: true,
+            tls: None,
             settings: Vec::new(),
         }
     }
@@ -46,6 +49,17 @@ impl RedisOptions {
     /// Asks clients for this password (default: none).
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
+        self
+    }
+
+    /// Answers over TLS too, with this certificate and key, to clients that this authority has signed.
+    pub fn tls(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        authority: impl Into<PathBuf>,
+    ) -> Self {
+        self.tls = Some([certificate.into(), key.into(), authority.into()]);
         self
     }
 
@@ -85,11 +99,17 @@ impl Redis {
             None => format!("redis://{}", self.addr()),
         }
     }
+
+    /// `rediss://127.0.0.1:port`, where it answers if it was given a certificate.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("rediss://{}", self.place().addr_of(1))
+    }
 }
 
 impl ServerKind for RedisOptions {
     const NAME: &'static str = "Redis";
-    const PORTS: usize = 1;
+    const PORTS: usize = 2;
 
     fn command(&self, place: &Place) -> Result<Command, Error> {
         let mut command = Command::new(program("redis-server")?);
@@ -103,6 +123,12 @@ impl ServerKind for RedisOptions {
         ]);
         if let Some(password) = &self.password {
             command.args(["--requirepass", password]);
+        }
+        if let Some([certificate, key, authority]) = &self.tls {
+            command.args(["--tls-port", &place.port(1).to_string()]);
+            command.arg("--tls-cert-file").arg(certificate);
+            command.arg("--tls-key-file").arg(key);
+            command.arg("--tls-ca-cert-file").arg(authority);
         }
         for (name, value) in &self.settings {
             command.args([&format!("--{name}"), value]);

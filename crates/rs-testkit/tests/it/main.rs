@@ -5,6 +5,7 @@
 )]
 
 mod consul;
+mod dnsmasq;
 mod etcd;
 mod failures;
 #[cfg(feature = "kubernetes")]
