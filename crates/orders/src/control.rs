@@ -8,7 +8,7 @@ use std::{
         net::UnixStream,
     },
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     args::parse_rate,
     demo::Demo,
+    say::say,
     service::{Kind, Mood},
     workers::REFRESH,
 };
@@ -172,7 +173,7 @@ async fn harm(demo: &Demo, target: &str, fault: &str, time: &str) -> Result<Stri
 }
 
 async fn refresh(demo: &Demo, fails: bool) {
-    demo.desk.refresh_fails.store(fails, Relaxed);
+    demo.desk.spoil_refresh(fails);
     if !fails {
         // If it runs, there is nothing to start.
         let _ = demo.workers.start(REFRESH).await;
@@ -182,7 +183,7 @@ async fn refresh(demo: &Demo, fails: bool) {
 /// `orders do payments fail`: tells the demo that runs.
 pub(crate) fn tell(args: &[String]) -> Result<()> {
     if args.is_empty() || args == ["help"] || args == ["--help"] {
-        print!("{HELP}");
+        say!("{}", HELP.trim_end());
         return Ok(());
     }
     let mut running = Vec::new();
@@ -208,7 +209,7 @@ pub(crate) fn tell(args: &[String]) -> Result<()> {
         .read_line(&mut said)
         .context("the demo does not answer")?;
     match said.trim().split_once(' ') {
-        Some(("ok", done)) => println!("{done}"),
+        Some(("ok", done)) => say!("{done}"),
         Some(("no", why)) => bail!("{why}"),
         _ => bail!("the demo ended"),
     }

@@ -2,21 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
-use rs_patterns::{
-    metrics::{Exported, Exporter},
-    workers::WorkerManager,
-};
+use anyhow::Result;
+use rs_patterns::{metrics::Exported, workers::WorkerManager};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
-    args::Options,
-    control,
-    fleet::Fleet,
-    gateway,
-    load::Load,
-    shop::Shop,
-    workers::{Desk, workers},
+    args::Options, control, fleet::Fleet, gateway, load::Load, shop::Shop, wiring, workers::Desk,
 };
 
 /// So many orders can be unpaid before others are refused.
@@ -31,17 +22,18 @@ pub(crate) struct Demo {
     pub(crate) desk: Arc<Desk>,
     pub(crate) gateway: SocketAddr,
     pub(crate) folder: PathBuf,
-    exported: Exported,
+    metrics: Option<SocketAddr>,
 }
 
 impl Demo {
     /// Starts everything but the customers.
-    pub(crate) async fn start(options: &Options, tasks: &mut JoinSet<()>) -> Result<Arc<Self>> {
+    pub(crate) async fn start(
+        options: &Options,
+        metrics: &Exported,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<Arc<Self>> {
         // What can be refused is asked for first.
         let listener = gateway::listen(options.port).await?;
-        let metrics = format!("127.0.0.1:{}", options.metrics_port);
-        let exported = Exporter::new().serve_on(metrics).install();
-        let exported = exported.context("--metrics-port: cannot serve /metrics")?;
         let gateway = listener.local_addr()?;
 
         let folder = control::folder()?;
@@ -49,8 +41,8 @@ impl Demo {
         let (unpaid, queue) = mpsc::channel(MOST_UNPAID);
         let shop = Arc::new(Shop::new(&fleet, unpaid)?);
         let load = Load::new(gateway);
-        let desk = Arc::default();
-        let workers = workers(&shop, &load, queue, &desk)?;
+        let desk = Desk::new(&shop, &load);
+        let workers = wiring::workers(&shop, &desk, queue)?;
         workers.start_all().await?;
 
         tasks.spawn(gateway::serve(listener, Arc::clone(&shop)));
@@ -68,7 +60,7 @@ impl Demo {
             desk,
             gateway,
             folder,
-            exported,
+            metrics: metrics.address(),
         });
         control::listen(&demo, tasks)?;
         Ok(demo)
@@ -76,8 +68,10 @@ impl Demo {
 
     /// The page of metrics.
     pub(crate) fn metrics(&self) -> String {
-        let address = self.exported.address();
-        address.map_or_else(String::new, |address| format!("http://{address}/metrics"))
+        let address = self
+            .metrics
+            .map(|address| format!("http://{address}/metrics"));
+        address.unwrap_or_default()
     }
 
     pub(crate) fn ledger(&self) -> PathBuf {

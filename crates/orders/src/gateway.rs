@@ -16,10 +16,11 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use rs_patterns::core::{Call, Correlation};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    http::number,
+    http::{correlation, number},
     prices::PRODUCTS,
     shop::{Refused, Shop},
 };
@@ -59,7 +60,9 @@ async fn answer(shop: &Shop, request: &Request<Incoming>) -> Response<Empty<Byte
     let Some(product) = number(request.headers(), "product").filter(|id| *id < PRODUCTS) else {
         return said(StatusCode::BAD_REQUEST);
     };
-    match shop.order(product).await {
+    let correlation = correlation(request.headers());
+    let call = Call::new("order").with_correlation(correlation);
+    let mut answer = match shop.order(call, product).await {
         Ok(placed) => {
             let mut answer = said(match placed.is_charged {
                 true => StatusCode::CREATED,
@@ -88,7 +91,11 @@ async fn answer(shop: &Shop, request: &Request<Incoming>) -> Response<Empty<Byte
             because(StatusCode::BAD_GATEWAY, &format!("inventory: {why}"))
         }
         Err(Refused::NoPayment) => because(StatusCode::BAD_GATEWAY, "too many orders are unpaid"),
+    };
+    if let Ok(id) = HeaderValue::try_from(correlation.to_string()) {
+        answer.headers_mut().insert(Correlation::HEADER, id);
     }
+    answer
 }
 
 /// An answer that explains itself: ``bulkhead `orders` refused the call: …``.

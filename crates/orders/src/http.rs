@@ -6,6 +6,7 @@ use hyper_util::{
     client::legacy::{Client, Error, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use rs_patterns::core::{Call, Correlation};
 use std::time::Duration;
 
 /// A client that keeps its connections, as services use it.
@@ -30,12 +31,16 @@ impl Http {
         Self(Client::builder(TokioExecutor::new()).build(connector))
     }
 
-    /// Sends a request to this `host:port`.
+    /// Sends a request to this `host:port`, and says for whom.
     pub(crate) async fn send(
         &self,
         authority: &str,
-        request: Builder,
+        call: &Call,
+        mut request: Builder,
     ) -> Result<Answer, HttpError> {
+        if let Some(correlation) = call.correlation() {
+            request = request.header(Correlation::HEADER, correlation.to_string());
+        }
         let path = request.uri_ref().map_or("/", Uri::path);
         let uri = Uri::builder()
             .scheme("http")
@@ -69,6 +74,13 @@ impl Answer {
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         number(&self.headers, name)
     }
+}
+
+/// The request that these headers belong to: the caller's, or a new one if this is the edge.
+pub(crate) fn correlation(headers: &HeaderMap) -> Correlation {
+    let id = headers.get(Correlation::HEADER);
+    let id = id.and_then(|id| id.to_str().ok()?.parse().ok());
+    id.unwrap_or_else(Correlation::fresh)
 }
 
 /// A number in a header.

@@ -14,7 +14,7 @@ use rs_patterns::{
         CacheAdapter, CacheError, CacheMigration, Capabilities, Entries, Entry, GatesConfig,
         Lookup, MigrationConfig, PilotConfig, PilotMode, Stage, Surroundings, TtlCache,
     },
-    core::{Clock, Share},
+    core::{Call, Clock, Share},
 };
 
 use crate::{
@@ -56,11 +56,16 @@ impl Prices {
     }
 
     /// What a product costs, in cents: from the cache, or from inventory.
-    pub(crate) async fn of(&self, product: u64, inventory: &Service) -> Result<u64, Refused> {
+    pub(crate) async fn of(
+        &self,
+        call: &Call,
+        product: u64,
+        inventory: &Service,
+    ) -> Result<u64, Refused> {
         if let Ok(Lookup::Hit(cents)) = self.migration.get(&product).await {
             return Ok(cents);
         }
-        self.refresh(product, inventory).await
+        self.refresh(call, product, inventory).await
     }
 
     /// What customers who looked at this looked at, too, as far as the cache knows what that costs.
@@ -76,8 +81,15 @@ impl Prices {
     }
 
     /// Asks inventory what a product costs now.
-    pub(crate) async fn refresh(&self, product: u64, inventory: &Service) -> Result<u64, Refused> {
-        let answer = inventory.call("price", || post("/price").header("product", product));
+    pub(crate) async fn refresh(
+        &self,
+        call: &Call,
+        product: u64,
+        inventory: &Service,
+    ) -> Result<u64, Refused> {
+        let answer = inventory.call(call.child("price"), || {
+            post("/price").header("product", product)
+        });
         let answer = answer
             .await
             .map_err(|failure| Refused::NoInventory(Some(failure)))?;
@@ -90,11 +102,11 @@ impl Prices {
     /// Where the migration is, and what speaks against the next step, in words.
     pub(crate) fn told(&self) -> String {
         let report = self.migration.report();
-        let left = match (&report.pilot.against, report.pilot.mode) {
-            (Some(against), _) => against.clone(),
-            (None, PilotMode::DryRun) => "stays there until `do cache migrate`".to_owned(),
-            (None, _) => "all gates are good".to_owned(),
-        };
+        if report.pilot.mode == PilotMode::DryRun && report.state.stage == Stage::Off {
+            return "all from the legacy cache, until `do cache migrate`".to_owned();
+        }
+        let against = report.pilot.against.as_deref();
+        let left = against.unwrap_or("all gates are good");
         format!(
             "{}: {} from legacy, {} from new, {} fell back, {left}",
             report.state, report.legacy_hits, report.new_hits, report.fallbacks

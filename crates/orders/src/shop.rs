@@ -1,6 +1,4 @@
-//! The wiring: what the shop calls, what protects it from each, and what an order is made of.
-//!
-//! Read this file top to bottom; everything else is there to break it.
+//! What the shop calls, and what an order is made of.
 
 use std::{
     sync::{
@@ -13,10 +11,10 @@ use std::{
 use anyhow::Result;
 use hyper::http::request::Builder;
 use rs_patterns::{
-    balance::{Balancer, BalancerConfig, Endpoint, Latency, Outliers, Strategy},
-    breaker::{Breaker, BreakerConfig, OpenTime, Ramp},
-    core::{ByStatus, Call, Clock, Failure, Policy, Rejection, Share},
-    policies::{Backoff, Bulkhead, BulkheadConfig, Pipeline, RetryConfig},
+    balance::Balancer,
+    breaker::Breaker,
+    core::{ByStatus, Call, Clock, Correlation, Failure, Policy, Rejection},
+    policies::{Bulkhead, Pipeline},
     workers::WorkerContext,
 };
 use tokio::sync::mpsc;
@@ -27,6 +25,7 @@ use crate::{
     meter::{CallMeter, Called},
     prices::Prices,
     service::Kind,
+    wiring,
 };
 
 /// A service as its callers see it: instances, which one is next, and what stands around each call.
@@ -40,69 +39,36 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// `patience` is how long an attempt may take; a call has three, within four times that.
-    fn new(kind: Kind, fleet: &Fleet, patience: Duration) -> Result<Self> {
-        // An instance that fails is left alone for a while, one that is slow gets little: half of the
-        // instances may be out at once.
-        let outliers = Outliers::default()
-            .with_at_most(Share::percent(50.0)?)
-            .with_ejection(Duration::from_secs(1), Duration::from_secs(10));
-        // A failure is remembered for some ten seconds even where few calls come.
-        let latency = Latency::default()
-            .with_decay(Duration::from_secs(2))
-            .with_failure_counting_as(Duration::from_millis(300));
-        let fastest = Strategy::LatencyBased(latency);
-        let balance = BalancerConfig::new(fastest).with_outliers(outliers);
-        let balancer = Balancer::new(kind.name(), balance)?;
-        let instances = fleet.of(kind).into_iter();
-        balancer.update(instances.map(|instance| Endpoint::new(instance.name.clone(), instance)));
-
-        // If the service as a whole fails it is left alone, too, and comes back step by step.
-        let seconds = Duration::from_secs;
-        let breaker = BreakerConfig::default()
-            .with_open_time(OpenTime::exponential(seconds(1), seconds(10)))
-            .with_ramp(Ramp::over(seconds(2)));
-        let breaker = Breaker::new(kind.name(), breaker)?;
-
-        // However it is written: timeout, retry with a budget, breaker, bulkhead, attempt timeout.
-        let pipeline = Pipeline::named(kind.name())
-            .timeout(patience * 4)
-            .retry(RetryConfig::new(
-                3,
-                Backoff::exponential(Duration::from_millis(5)),
-            ))
-            .guard(breaker.clone())
-            .bulkhead(BulkheadConfig::of(256))
-            .attempt_timeout(patience)
-            .safe_to_repeat() // each request carries its order, and takes effect once for it
-            .build()?;
-        let (meter, http) = (CallMeter::new(kind.name()), Http::new());
-        Ok(Self {
+    pub(crate) fn new(
+        kind: Kind,
+        balancer: Balancer<Arc<Process>>,
+        breaker: Breaker,
+        pipeline: Pipeline<Breaker, Bulkhead>,
+    ) -> Self {
+        Self {
             kind,
             balancer,
             breaker,
-            meter,
+            meter: CallMeter::new(kind.name()),
             pipeline,
-            http,
-        })
+            http: Http::new(),
+        }
     }
 
     /// Calls an instance, or several until one answers.
     pub(crate) async fn call(
         &self,
-        name: &'static str,
+        call: Call,
         request: impl Fn() -> Builder + Send + Sync,
     ) -> Result<Answer, Failure<HttpError>> {
-        let attempt = self
-            .balancer
-            .through(async |instance: Arc<Process>, _call| {
-                instance.count();
-                self.http.send(&instance.authority, request()).await
-            });
+        let attempt = self.balancer.through(async |instance: Arc<Process>, call| {
+            instance.count();
+            self.http.send(&instance.authority, &call, request()).await
+        });
         let attempt = attempt.classified(ByStatus::read_by(|answer: &Answer| answer.status));
 
         let begun = Clock::default().now();
-        let result = self.pipeline.run(&Call::new(name), &attempt).await;
+        let result = self.pipeline.run(&call, &attempt).await;
         let called = match &result {
             Ok(answer) if answer.is_success() => Called::Answered,
             Err(Failure::Rejected(_)) => Called::Refused,
@@ -123,7 +89,7 @@ pub(crate) struct Shop {
     pub(crate) door: Bulkhead,
     /// What is charged later: `workers.rs` does it.
     unpaid: mpsc::Sender<Unpaid>,
-    /// How many those are.
+    /// How many of those there are.
     owed: AtomicU64,
     orders: AtomicU64,
 }
@@ -131,6 +97,8 @@ pub(crate) struct Shop {
 /// An order that is reserved and not charged.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unpaid {
+    /// The request it came with: a charge that comes later still belongs to it.
+    pub(crate) correlation: Option<Correlation>,
     pub(crate) order: u64,
     pub(crate) cents: u64,
 }
@@ -156,14 +124,14 @@ pub(crate) enum Refused {
 
 impl Shop {
     pub(crate) fn new(fleet: &Fleet, unpaid: mpsc::Sender<Unpaid>) -> Result<Self> {
-        let service = |kind, millis| Service::new(kind, fleet, Duration::from_millis(millis));
-        let line = BulkheadConfig::of(128).with_queue(2048, Duration::from_millis(500));
+        let service =
+            |kind, millis| wiring::service(kind, fleet.of(kind), Duration::from_millis(millis));
         Ok(Self {
             inventory: service(Kind::Inventory, 500)?,
             payments: service(Kind::Payments, 1000)?,
             notifications: service(Kind::Notifications, 300)?,
             prices: Prices::new()?,
-            door: Bulkhead::new("orders", line)?,
+            door: wiring::door()?,
             unpaid,
             owed: AtomicU64::new(0),
             orders: AtomicU64::new(1),
@@ -173,10 +141,10 @@ impl Shop {
     /// Takes an order.
     ///
     /// There is no time limit around all of it: one could drop an order after it was charged.
-    pub(crate) async fn order(&self, product: u64) -> Result<Placed, Refused> {
+    pub(crate) async fn order(&self, call: Call, product: u64) -> Result<Placed, Refused> {
         let placed = self
             .door
-            .call("order", async |_call| self.place(product).await);
+            .call(call, async |call| self.place(&call, product).await);
         placed.await.map_err(|failure| match failure {
             Failure::Rejected(why) => Refused::Crowded(why),
             Failure::Operation { error, .. } => error,
@@ -184,10 +152,10 @@ impl Shop {
         })
     }
 
-    async fn place(&self, product: u64) -> Result<Placed, Refused> {
+    async fn place(&self, call: &Call, product: u64) -> Result<Placed, Refused> {
         let order = self.orders.fetch_add(1, Relaxed);
-        let cents = self.prices.of(product, &self.inventory).await?;
-        let reserved = self.inventory.call("reserve", || {
+        let cents = self.prices.of(call, product, &self.inventory).await?;
+        let reserved = self.inventory.call(call.child("reserve"), || {
             post("/reserve")
                 .header("order", order)
                 .header("product", product)
@@ -199,8 +167,12 @@ impl Shop {
             return Err(Refused::NoInventory(None));
         }
         // Payments are away, or nobody knows whether they heard of it: the order is good all the same.
-        let unpaid = Unpaid { order, cents };
-        let is_charged = self.charge(unpaid).await.is_ok();
+        let unpaid = Unpaid {
+            correlation: call.correlation(),
+            order,
+            cents,
+        };
+        let is_charged = self.charge(call, unpaid).await.is_ok();
         if !is_charged {
             self.owed.fetch_add(1, Relaxed);
             if self.unpaid.try_send(unpaid).is_err() {
@@ -209,9 +181,9 @@ impl Shop {
             }
         }
         // Nice to have: an order without it is degraded, and no less an order.
-        let notified = self
-            .notifications
-            .call("notify", || post("/notify").header("order", order));
+        let notified = self.notifications.call(call.child("notify"), || {
+            post("/notify").header("order", order)
+        });
         let is_notified = matches!(notified.await, Ok(answer) if answer.is_success());
         Ok(Placed {
             order,
@@ -222,9 +194,9 @@ impl Shop {
 
     /// Charges an order; however often and wherever it is tried, it is charged once: the key says which it is.
     /// If not, after how long it may be worth while to try again.
-    pub(crate) async fn charge(&self, unpaid: Unpaid) -> Result<(), Option<Duration>> {
-        let Unpaid { order, cents } = unpaid;
-        let charged = self.payments.call("charge", || {
+    pub(crate) async fn charge(&self, call: &Call, unpaid: Unpaid) -> Result<(), Option<Duration>> {
+        let Unpaid { order, cents, .. } = unpaid;
+        let charged = self.payments.call(call.child("charge"), || {
             let charge = post("/charge")
                 .header("order", order)
                 .header("cents", cents);
@@ -238,8 +210,12 @@ impl Shop {
     }
 
     /// Charges an order that was accepted unpaid, until it is charged or the shop closes.
-    pub(crate) async fn charge_later(&self, unpaid: Unpaid, worker: &WorkerContext) {
-        while let Err(after) = self.charge(unpaid).await {
+    pub(crate) async fn charge_later(self: Arc<Self>, unpaid: Unpaid, worker: WorkerContext) {
+        let mut call = Call::new("charge later");
+        if let Some(correlation) = unpaid.correlation {
+            call = call.with_correlation(correlation);
+        }
+        while let Err(after) = self.charge(&call, unpaid).await {
             // The breaker says when it lets the next probe through.
             let wait = after
                 .unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What the shop does besides taking orders.
+//! What the shop does besides taking orders; `wiring.rs` says how these are supervised.
 
 use std::{
     sync::{
@@ -9,80 +9,57 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use rs_patterns::{
-    core::humane::show_duration,
-    workers::{GroupConfig, Intensity, ManagerConfig, Restart, WorkerManager, periodic, queue},
-};
-use tokio::sync::mpsc;
+use rs_patterns::core::{Call, humane::show_duration};
 
-use crate::{
-    load::Load,
-    prices::PRODUCTS,
-    shop::{Shop, Unpaid},
-};
+use crate::{load::Load, meter::OrderReading, prices::PRODUCTS, shop::Shop};
 
 pub(crate) const REFRESH: &str = "price refresh";
 pub(crate) const UNPAID: &str = "unpaid orders";
 pub(crate) const SUMMARY: &str = "summary";
 
-/// What the workers tell, and what is wrong with them.
-#[derive(Default)]
+/// Where the shop's clerks sit.
 pub(crate) struct Desk {
-    /// How the last ten seconds went.
-    pub(crate) summary: Mutex<String>,
-    /// The price refresh fails.
-    pub(crate) refresh_fails: AtomicBool,
+    shop: Arc<Shop>,
+    load: Arc<Load>,
+    before: Mutex<OrderReading>,
+    summary: Mutex<String>,
+    refresh_fails: AtomicBool,
 }
 
-/// Puts them together; `start_all` starts them.
-pub(crate) fn workers(
-    shop: &Arc<Shop>,
-    load: &Arc<Load>,
-    unpaid: mpsc::Receiver<Unpaid>,
-    desk: &Arc<Desk>,
-) -> Result<WorkerManager> {
-    let workers = WorkerManager::new("shop", ManagerConfig::default())?;
-
-    // What could not be charged when it was ordered, eight at a time.
-    let till = Arc::clone(shop);
-    workers.register_with(
-        queue(UNPAID, unpaid, move |unpaid: Unpaid, ctx| {
-            let till = Arc::clone(&till);
-            async move { till.charge_later(unpaid, &ctx).await }
+impl Desk {
+    pub(crate) fn new(shop: &Arc<Shop>, load: &Arc<Load>) -> Arc<Self> {
+        Arc::new(Self {
+            shop: Arc::clone(shop),
+            load: Arc::clone(load),
+            before: Mutex::new(load.meter.reading()),
+            summary: Mutex::new("the first summary comes after ten seconds".to_owned()),
+            refresh_fails: AtomicBool::new(false),
         })
-        .with_lanes(8),
-        |config| config.with_grace(Duration::from_secs(2)),
-    )?;
+    }
 
-    // Prices change. Should this fail again and again, its group gives up, and no other worker notices.
-    let group = GroupConfig::one_for_one()
-        .with_intensity(Intensity::of(5, Duration::from_secs(20)))
-        .with_restart(Restart::Temporary);
-    let refresh = workers.group("refresh", group)?;
-    let (buyer, trouble) = (Arc::clone(shop), Arc::clone(desk));
-    refresh.register(
-        periodic(REFRESH, Duration::from_millis(200), move |_ctx| {
-            let (shop, trouble) = (Arc::clone(&buyer), Arc::clone(&trouble));
-            async move {
-                if trouble.refresh_fails.load(Relaxed) {
-                    bail!("the price list has a page that nobody can read");
-                }
-                // Inventory may be away: the prices that are known are good for a while.
-                let _ = shop
-                    .prices
-                    .refresh(fastrand::u64(..PRODUCTS), &shop.inventory)
-                    .await;
-                Ok(())
-            }
-        })
-        .failing_after(1),
-    )?;
+    /// Asks for the price of a product; prices change.
+    pub(crate) async fn refresh(self: Arc<Self>) -> Result<()> {
+        if self.refresh_fails.load(Relaxed) {
+            bail!("the price list has a page that nobody can read");
+        }
+        let (shop, product) = (&self.shop, fastrand::u64(..PRODUCTS));
+        // Inventory may be away: the prices that are known are good for a while.
+        let _ = shop
+            .prices
+            .refresh(&Call::new("refresh"), product, &shop.inventory)
+            .await;
+        Ok(())
+    }
 
-    let (load, told) = (Arc::clone(load), Arc::clone(desk));
-    let before = Mutex::new(load.meter.reading());
-    workers.register(periodic(SUMMARY, Duration::from_secs(10), move |_ctx| {
-        let now = load.meter.reading();
-        let mut before = before.lock().unwrap_or_else(PoisonError::into_inner);
+    /// From now on the price refresh fails, or does not.
+    pub(crate) fn spoil_refresh(&self, fails: bool) {
+        self.refresh_fails.store(fails, Relaxed);
+    }
+
+    /// Writes down how orders went since it last did.
+    pub(crate) async fn sum_up(self: Arc<Self>) {
+        let now = self.load.meter.reading();
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         let window = now.since(&before);
         *before = now;
         let summary = format!(
@@ -92,8 +69,12 @@ pub(crate) fn workers(
             window.counts.queued,
             window.counts.refused + window.counts.failed,
         );
-        *told.summary.lock().unwrap_or_else(PoisonError::into_inner) = summary;
-        async {}
-    }))?;
-    Ok(workers)
+        *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = summary;
+    }
+
+    /// What it wrote down last.
+    pub(crate) fn summary(&self) -> String {
+        let summary = self.summary.lock();
+        summary.unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }

@@ -75,7 +75,7 @@ static CHANGED: SignalKind = SignalKind::new(
     "balancer",
     "endpoints_changed",
     Severity::Info,
-    "has {known} endpoints, {added} new, {removed} gone",
+    "endpoints: {known} now, {added} new, {removed} gone",
 );
 static PANICKED: SignalKind = SignalKind::new(
     "balancer",

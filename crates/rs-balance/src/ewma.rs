@@ -27,6 +27,15 @@ impl Ewma {
         self.0 != 0
     }
 
+    /// Whether it still says something: what nobody has heard of for three decays may be quite another by now.
+    /// Without this, one failure that counts as 5 s beside calls of a millisecond would keep an endpoint out for
+    /// more than eight decays, with nobody finding out that it is well.
+    #[inline]
+    pub(crate) fn is_telling(self, now: u32, decay: f32) -> bool {
+        let passed = now.wrapping_sub(self.0 as u32);
+        self.is_known() && (passed as f32 <= 3.0 * decay || passed > u32::MAX / 2)
+    }
+
     fn seconds(self) -> f32 {
         f32::from_bits((self.0 >> 32) as u32)
     }
@@ -111,6 +120,15 @@ mod tests {
             (0.009..0.011).contains(&later),
             "three decays later: {later}"
         );
+    }
+
+    #[test]
+    fn after_three_decays_nothing_is_known() {
+        let known = Ewma::UNKNOWN.after(5.0, 1_000, DECAY);
+        assert!(known.is_telling(1_000, DECAY) && known.is_telling(31_000, DECAY));
+        assert!(known.is_telling(500, DECAY), "heard of by somebody ahead");
+        assert!(!known.is_telling(31_100, DECAY));
+        assert!(!Ewma::UNKNOWN.is_telling(0, DECAY));
     }
 
     #[test]

@@ -86,6 +86,7 @@
 //! | panic below | 50 % | | | 50 % |
 //! | a failure that is fast | counts as 5 s to `latency_based` | | counts as fast | |
 //! | a newcomer under `latency_based` | counts as fast as the one beside it | | counts as 1 s | |
+//! | an endpoint not heard of for long | after three decays counts as a newcomer | | its average sinks | |
 //! | an endpoint that stays in the set | keeps all its state | keeps its health | keeps all its state | keeps all its state |
 //!
 //! [`BalancerConfig`] says it in code; with the `serde` feature a file does, and every field that is left
@@ -151,7 +152,7 @@
 //! | `ejected` | warning | ejected an endpoint for 30s, 5 calls failed in a row (limit 5): 10.0.0.7:80 |
 //! | `returned` | info | takes an endpoint back on probation: 10.0.0.7:80 |
 //! | `ordered_out`, `drained`, `restored` | warning, info, info | sends nothing to an endpoint any more: 10.0.0.7:80, by anna (a drill) |
-//! | `endpoints_changed` | info | has 12 endpoints, 1 new, 0 gone |
+//! | `endpoints_changed` | info | endpoints: 12 now, 1 new, 0 gone |
 //! | `panicked` | error | believes no health any more, only 3 of 8 endpoints look well |
 //! | `calmed` | info | believes health again, 6 of 8 endpoints look well |
 //! | `reconfigured`, `reconfiguration_refused` | info, warning | has new rules, version 2 |

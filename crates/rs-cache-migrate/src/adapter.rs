@@ -17,11 +17,46 @@ pub trait CacheAdapter<K, V>: Send + Sync + 'static {
     /// What it keeps under this key. What has expired is not there.
     fn get(&self, key: &K) -> impl Future<Output = Result<Option<Entry<V>>, CacheError>> + Send;
 
+    /// The same for a cache that need not wait: in the process, without a task and without a lock that is held
+    /// across an await. `None` if it must wait, and then [`get`](Self::get) is asked. It saves the future of a
+    /// read, which is most of what a migration costs beside a cache in the process.
+    #[inline]
+    fn get_at_once(&self, key: &K) -> Option<Result<Option<Entry<V>>, CacheError>> {
+        let _ = key;
+        None
+    }
+
     /// Keeps this under the key. What has no time left is removed instead.
     fn set(&self, key: &K, entry: Entry<V>) -> impl Future<Output = Result<(), CacheError>> + Send;
 
     /// Keeps nothing under this key.
     fn delete(&self, key: &K) -> impl Future<Output = Result<(), CacheError>> + Send;
+
+    /// It changes without waiting: [`set_at_once`](Self::set_at_once) and [`delete_at_once`](Self::delete_at_once)
+    /// work. If both caches do, a change has no future to make and cannot be dropped in the middle. Asked once.
+    fn changes_at_once(&self) -> bool {
+        false
+    }
+
+    /// [`set`](Self::set) of a cache that [changes at once](Self::changes_at_once).
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    #[inline]
+    fn set_at_once(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+        let _ = (key, entry);
+        Err(CacheError::Unsupported("change at once"))
+    }
+
+    /// [`delete`](Self::delete) of a cache that [changes at once](Self::changes_at_once).
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    #[inline]
+    fn delete_at_once(&self, key: &K) -> Result<(), CacheError> {
+        let _ = key;
+        Err(CacheError::Unsupported("change at once"))
+    }
 
     /// Keeps nothing at all.
     fn clear(&self) -> impl Future<Output = Result<(), CacheError>> + Send;
@@ -114,7 +149,8 @@ pub trait CacheAdapter<K, V>: Send + Sync + 'static {
         Entries::UNKNOWN
     }
 
-    /// What its entries take in bytes, if it can say: the gates compare that.
+    /// What its entries take in bytes, if it can say: the gates compare that. An estimate will do, if it counts
+    /// for both caches what the other counts.
     fn bytes(&self) -> Option<u64> {
         None
     }

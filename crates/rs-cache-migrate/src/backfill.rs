@@ -163,7 +163,7 @@ where
     N: CacheAdapter<K, V>,
 {
     async fn fill(&self, key: &K) -> bool {
-        let _order = self.order.lock(self.hash(key)).await;
+        let _order = self.order.lock(key).await;
         self.promote(key).await
     }
 }

@@ -46,6 +46,9 @@ where
             let why = report.decisions.last().map(|last| last.why.as_str());
             return Health::degraded(format!("rolled back: {}", why.unwrap_or("ordered")));
         }
+        if let Some(fleet) = report.fleet.filter(|fleet| fleet.cut_off) {
+            return Health::degraded(fleet.to_string());
+        }
         if legacy + new > 0 && report.state.stage != Stage::Off {
             return Health::degraded(format!("{} keys are doubtful", legacy + new));
         }

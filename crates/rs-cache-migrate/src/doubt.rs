@@ -77,8 +77,16 @@ impl<K: Hash + Eq + Clone> Doubts<K> {
     }
 
     /// The side has heard of a change of this key again.
+    #[inline]
     pub(crate) fn resolve(&self, side: Side, key: &K) {
-        if !self.are_none() && self.keys(side).remove(key) {
+        if !self.are_none() {
+            self.remove(side, key);
+        }
+    }
+
+    #[cold]
+    fn remove(&self, side: Side, key: &K) {
+        if self.keys(side).remove(key) {
             self.count.fetch_sub(1, Ordering::AcqRel);
         }
     }

@@ -28,6 +28,9 @@ kinds! {
     FLAGS_AWAY = "flags_away", Warning, "cannot read its flags, goes by the last and no further";
     RELEASED = "released", Info, "may go on after a rollback";
     LEGACY_VOID = "legacy_void", Warning, "cannot believe the legacy cache any more, more than {keys} keys are doubtful; it is read as empty until it was cleared";
+    RECORD_AWAY = "record_away", Warning, "cannot reach the record of its fleet, stays where it is and goes no further";
+    RECORD_BACK = "record_back", Info, "reaches the record of its fleet again";
+    CUT_OFF = "cut_off", Warning, "has not reached the record of its fleet for most of a lease, and no longer believes new if other processes write it";
     CLEARED = "legacy_cleared", Info, "cleared the legacy cache and believes it again";
 }
 
@@ -55,6 +58,10 @@ pub(crate) fn by(kind: &'static SignalKind, name: Name, mandate: &Mandate) -> Si
 
 pub(crate) fn flags(name: Name, flags: &Flags) -> Signal {
     FLAGS.signal(name).noting(format!("{flags:?}"))
+}
+
+pub(crate) fn record_away(name: Name, why: &str) -> Signal {
+    RECORD_AWAY.signal(name).noting(why.to_owned())
 }
 
 pub(crate) fn flags_away(name: Name, why: &str) -> Signal {

@@ -18,6 +18,7 @@ use crate::{
     CacheAdapter, CacheError, Capabilities, Entry, Lookup, MigrationConfig, MigrationKey, Side,
     Stage,
     doubt::Doubts,
+    fleet::Membership,
     ledger::Ledger,
     limit::{Fallbacks, Limits},
     meter::Meter,
@@ -29,6 +30,32 @@ use crate::{
     sync::{AtomicU64, Ordering},
 };
 
+type Found<V> = Result<Option<Entry<V>>, CacheError>;
+
+/// Decides what is timed and what is compared: one draw is cheaper than two.
+#[derive(Clone, Copy)]
+pub(crate) struct Lot {
+    pub(crate) timed: u32,
+    compared: u32,
+}
+
+impl Lot {
+    #[inline]
+    pub(crate) fn draw() -> Self {
+        let lot = fastrand::u64(..);
+        Self {
+            timed: (lot >> 32) as u32,
+            compared: lot as u32,
+        }
+    }
+}
+
+/// What follows from what new has.
+pub(crate) enum After<V> {
+    Answer(Result<Lookup<V>, CacheError>),
+    FallBack { promote: bool },
+}
+
 pub(crate) struct Inner<K, V, L, N> {
     pub(crate) home: Home,
     pub(crate) rules: Rules<MigrationConfig>,
@@ -36,12 +63,15 @@ pub(crate) struct Inner<K, V, L, N> {
     pub(crate) new: N,
     pub(crate) legacy_can: Capabilities,
     pub(crate) new_can: Capabilities,
+    /// Both change without waiting, and alone.
+    pub(crate) at_once: bool,
     pub(crate) word: AtomicU64,
     pub(crate) order: Order,
     pub(crate) doubts: Doubts<K>,
     pub(crate) counters: Counters,
     pub(crate) meter: Meter,
     pub(crate) pilot: Pilot,
+    pub(crate) fleet: Membership,
     pub(crate) shadow: Shadow<K, V>,
     /// One read in so many is compared, of 2^32.
     pub(crate) sampled: Plain,
@@ -105,12 +135,16 @@ where
     /// What an earlier try left there is not read.
     #[inline]
     pub(crate) fn of_this_try(&self, word: Word, found: Option<Entry<V>>) -> Option<Entry<V>> {
-        found.filter(|entry| !self.new_can.epochs || entry.epoch == word.epoch())
+        found.filter(|entry| !self.is_of_another_try(word, entry))
     }
 
     #[inline]
-    pub(crate) async fn get(&self, key: &K) -> Result<Lookup<V>, CacheError> {
-        let word = self.word();
+    pub(crate) const fn is_of_another_try(&self, word: Word, entry: &Entry<V>) -> bool {
+        self.new_can.epochs && entry.epoch != word.epoch()
+    }
+
+    /// All of a read, when nobody has been asked yet.
+    pub(crate) async fn read(&self, word: Word, key: &K) -> Result<Lookup<V>, CacheError> {
         if self.doubts.are_none() {
             match word.stage() {
                 Stage::Off => return Ok(self.on(Side::Legacy, self.legacy.get(key)).await?.into()),
@@ -121,56 +155,106 @@ where
                 _ => {}
             }
         }
-        self.read(word, key).await
-    }
-
-    async fn read(&self, word: Word, key: &K) -> Result<Lookup<V>, CacheError> {
-        let all = matches!(word.stage(), Stage::RampDown | Stage::Complete)
-            || (word.stage() == Stage::Live && word.share() == ALL);
-        // Decides what is timed and what is compared: one draw is cheaper than two.
-        let lot = fastrand::u64(..);
-        let (timed, compared) = ((lot >> 32) as u32, lot as u32);
+        let lot = Lot::draw();
         let clock = self.home.around.clock();
-        if !(all || word.reads_new(self.hash(key))) {
-            let read = self.ask_legacy(key);
-            let found = self.meter.watch(clock, Side::Legacy, timed, read).await?;
-            match found {
-                Some(_) => self.counters.legacy_hits.increment(),
-                None => {
-                    self.counters.misses.increment();
-                    self.meter.missed(Side::Legacy);
+        if !self.is_for_new(word, key) {
+            let found = match self.is_doubtful(Side::Legacy, key) {
+                true => Ok(None),
+                false => {
+                    let read = self.on(Side::Legacy, self.legacy.get(key));
+                    self.meter.watch(clock, Side::Legacy, lot.timed, read).await
                 }
-            }
-            self.maybe_compare(word, key, compared);
-            return Ok(found.into());
+            };
+            return self.after_legacy(word, key, lot, found);
         }
         self.fallbacks.count();
-        let read = self.ask_new(word, key);
-        let found = self.meter.watch(clock, Side::New, timed, read).await;
+        let found = match self.is_doubtful(Side::New, key) {
+            true => Ok(None),
+            false => {
+                let read = self.on(Side::New, self.new.get(key));
+                self.meter.watch(clock, Side::New, lot.timed, read).await
+            }
+        };
+        match self.after_new(word, key, lot, found) {
+            After::Answer(answer) => answer,
+            After::FallBack { promote } => self.fall_back(key, promote).await,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_for_new(&self, word: Word, key: &K) -> bool {
+        let all = matches!(word.stage(), Stage::RampDown | Stage::Complete)
+            || (word.stage() == Stage::Live && word.share() == ALL);
+        let none = matches!(word.stage(), Stage::Off | Stage::DualWrite | Stage::Shadow);
+        !none && (all || word.reads_new(self.hash(key))) && !self.reads_legacy_anyway(word)
+    }
+
+    /// Legacy was asked in the place of both.
+    #[inline]
+    pub(crate) fn after_legacy(
+        &self,
+        word: Word,
+        key: &K,
+        lot: Lot,
+        found: Found<V>,
+    ) -> Result<Lookup<V>, CacheError> {
+        match &found {
+            Ok(Some(_)) => self.counters.legacy_hits.increment(),
+            Ok(None) => {
+                self.counters.misses.increment();
+                self.meter.missed(Side::Legacy);
+            }
+            Err(_) => {
+                self.counters.errors[(Side::Legacy, CacheOperation::Get)].increment();
+                return found.map(Lookup::from);
+            }
+        }
+        self.maybe_compare(word, key, lot.compared);
+        found.map(Lookup::from)
+    }
+
+    /// New was asked in the place of both. What it cannot read it does not have.
+    #[inline]
+    pub(crate) fn after_new(&self, word: Word, key: &K, lot: Lot, found: Found<V>) -> After<V> {
+        let found = match found {
+            Ok(Some(entry)) if self.is_of_another_try(word, &entry) => Ok(None),
+            Ok(found) => Ok(found),
+            Err(error) => {
+                self.counters.errors[(Side::New, CacheOperation::Get)].increment();
+                match error {
+                    CacheError::Undecodable(_) => Ok(None),
+                    error => Err(error),
+                }
+            }
+        };
         match found {
             Ok(Some(entry)) => {
                 self.counters.new_hits.increment();
-                self.maybe_compare(word, key, compared);
-                Ok(Some(entry).into())
+                self.maybe_compare(word, key, lot.compared);
+                After::Answer(Ok(Some(entry).into()))
             }
-            Ok(None) if word.stage() != Stage::Live => {
-                self.counters.misses.increment();
+            Ok(None) => {
                 self.meter.missed(Side::New);
-                self.maybe_compare(word, key, compared);
-                Ok(Lookup::Miss)
-            }
-            Err(error) if word.stage() != Stage::Live => Err(error),
-            found => {
-                if found.is_ok() {
-                    self.meter.missed(Side::New);
+                if word.stage() == Stage::Live {
+                    return After::FallBack { promote: true };
                 }
-                self.fall_back(key, found.is_ok()).await
+                self.counters.misses.increment();
+                self.maybe_compare(word, key, lot.compared);
+                After::Answer(Ok(Lookup::Miss))
             }
+            Err(_) if word.stage() == Stage::Live => After::FallBack { promote: false },
+            Err(error) => After::Answer(Err(error)),
         }
     }
 
+    /// The others of its fleet may have gone back, and write new no more.
+    #[inline]
+    fn reads_legacy_anyway(&self, word: Word) -> bool {
+        self.shared && word.stage() != Stage::Complete && self.is_cut_off()
+    }
+
     /// What is not in new comes from legacy; and goes to new, unless new is not well.
-    async fn fall_back(&self, key: &K, promote: bool) -> Result<Lookup<V>, CacheError> {
+    pub(crate) async fn fall_back(&self, key: &K, promote: bool) -> Result<Lookup<V>, CacheError> {
         if !self.fallbacks.take() {
             self.counters.fallbacks_refused.increment();
             self.counters.misses.increment();
@@ -183,7 +267,7 @@ where
         self.counters.fallbacks.increment();
         self.counters.legacy_hits.increment();
         // Whoever holds the lock changes or promotes it; nobody waits for that.
-        if promote && let Some(order) = self.order.try_lock(self.hash(key)) {
+        if promote && let Some(order) = self.order.try_lock(key) {
             self.promote(key).await;
             drop(order);
         }
@@ -202,27 +286,11 @@ where
         found
     }
 
-    /// The same of new. What it cannot read it does not have.
-    async fn ask_new(&self, word: Word, key: &K) -> Result<Option<Entry<V>>, CacheError> {
-        if self.is_doubtful(Side::New, key) {
-            return Ok(None);
-        }
-        match self.on(Side::New, self.new.get(key)).await {
-            Ok(found) => Ok(self.of_this_try(word, found)),
-            Err(error) => {
-                self.counters.errors[(Side::New, CacheOperation::Get)].increment();
-                match error {
-                    CacheError::Undecodable(_) => Ok(None),
-                    error => Err(error),
-                }
-            }
-        }
-    }
-
     fn is_doubtful(&self, side: Side, key: &K) -> bool {
         !self.doubts.are_none() && self.doubts.holds(side, key)
     }
 
+    #[inline]
     fn maybe_compare(&self, word: Word, key: &K, lot: u32) {
         let comparing = matches!(word.stage(), Stage::Shadow | Stage::Live | Stage::RampDown);
         if !comparing || !self.shadow.is_wanted() {

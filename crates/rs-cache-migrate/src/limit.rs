@@ -1,11 +1,14 @@
 //! No operation of a cache takes for ever, and not every read falls back.
 
 use std::{
+    pin::Pin,
     sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use rs_core::{Clock, Share, unless};
+use pin_project_lite::pin_project;
+use rs_core::{Clock, Share};
 
 use crate::{CacheError, Side};
 
@@ -35,20 +38,72 @@ impl Limits {
 
     /// What the operation of this side gives, within the limit.
     #[inline]
-    pub(crate) async fn hold<T>(
-        &self,
+    pub(crate) const fn hold<'a, F>(
+        &'a self,
         side: Side,
-        clock: &Clock,
-        operation: impl Future<Output = Result<T, CacheError>> + Send,
-    ) -> Result<T, CacheError> {
-        let limit = self.get(side);
-        if limit.is_zero() {
-            return operation.await;
+        clock: &'a Clock,
+        operation: F,
+    ) -> Held<'a, F> {
+        Held {
+            operation,
+            limits: self,
+            clock,
+            side,
+            timer: None,
         }
-        // The timer would make the future of every read large.
-        let answer = Box::pin(unless(clock.sleep(limit), operation)).await;
-        answer.unwrap_or(Err(CacheError::TookTooLong(limit)))
     }
+}
+
+pin_project! {
+    /// An operation that may not take for ever. The timer comes when it did not answer at once: a cache in the
+    /// process does, and its limit costs nothing.
+    pub(crate) struct Held<'a, F> {
+        #[pin]
+        operation: F,
+        limits: &'a Limits,
+        clock: &'a Clock,
+        side: Side,
+        timer: Option<Timer<'a>>,
+    }
+}
+
+struct Timer<'a> {
+    limit: Duration,
+    ends: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+}
+
+impl<T, F: Future<Output = Result<T, CacheError>>> Future for Held<'_, F> {
+    type Output = Result<T, CacheError>;
+
+    // Not inlined, it costs more than the lock of a shard.
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.operation.poll(context) {
+            Poll::Pending => end(this.limits, this.clock, *this.side, this.timer, context),
+            ready => ready,
+        }
+    }
+}
+
+#[cold]
+fn end<'a, T>(
+    limits: &Limits,
+    clock: &'a Clock,
+    side: Side,
+    timer: &mut Option<Timer<'a>>,
+    context: &mut Context<'_>,
+) -> Poll<Result<T, CacheError>> {
+    let limit = limits.get(side);
+    if timer.is_none() && limit.is_zero() {
+        return Poll::Pending;
+    }
+    let timer = timer.get_or_insert_with(|| Timer {
+        limit,
+        ends: Box::pin(clock.sleep(limit)),
+    });
+    let ended = timer.ends.as_mut().poll(context);
+    ended.map(|()| Err(CacheError::TookTooLong(timer.limit)))
 }
 
 /// What a read adds and a fallback takes, in hundredths of a per cent of a read.

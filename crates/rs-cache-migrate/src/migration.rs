@@ -18,6 +18,7 @@ use crate::{
     FlagSource, Lookup, MigrationConfig, MigrationKey, MigrationReport, MigrationState, Side,
     Stage, StepRefused,
     doubt::Doubts,
+    fleet::{Membership, Ordered},
     inner::{Inner, Shared},
     ledger::Ledger,
     limit::{Fallbacks, Limits},
@@ -26,7 +27,7 @@ use crate::{
     order::Order,
     pilot::Pilot,
     shadow::Shadow,
-    state::Word,
+    state::{Word, hundredths},
     sync::AtomicU64,
 };
 
@@ -114,12 +115,14 @@ where
         };
         let inner = Arc::new(Inner {
             counters: Counters::bind(&home.metrics(), name),
+            at_once: !config.shared() && legacy.changes_at_once() && new.changes_at_once(),
             legacy_can: legacy.capabilities(),
             new_can: new.capabilities(),
             word: AtomicU64::new(Word::start(config.epoch()).0),
             order: Order::new(),
             doubts: Doubts::new(),
             meter: Meter::new(),
+            fleet: Membership::new(Word::start(config.epoch())),
             pilot: Pilot::new(config.pilot(), around.clock().now()),
             shadow,
             sampled: Plain::new(sampled(config.shadow())),
@@ -168,8 +171,11 @@ where
     /// # Cancel safety
     /// Dropping it forgets the read; an entry that was on its way to new is doubtful there and is removed.
     #[inline]
-    pub async fn get(&self, key: &K) -> Result<Lookup<V>, CacheError> {
-        self.0.get(key).await
+    pub fn get<'a>(
+        &'a self,
+        key: &'a K,
+    ) -> impl Future<Output = Result<Lookup<V>, CacheError>> + Send + 'a {
+        self.0.get(key)
     }
 
     /// Keeps this value for this long; for no time at all, removes what is there.
@@ -182,8 +188,14 @@ where
     ///
     /// # Cancel safety
     /// Dropped in the middle, the key is doubtful: it is a miss until it is changed again or was removed.
-    pub async fn set(&self, key: &K, value: V, ttl: Duration) -> Result<(), CacheError> {
-        self.set_entry(key, Entry::of(value).lasting(ttl)).await
+    #[inline]
+    pub fn set<'a>(
+        &'a self,
+        key: &'a K,
+        value: V,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<(), CacheError>> + Send + 'a {
+        self.set_entry(key, Entry::of(value).lasting(ttl))
     }
 
     /// Keeps this entry: for all that [`set`](Self::set) cannot say, such as a negative one.
@@ -193,9 +205,14 @@ where
     ///
     /// # Cancel safety
     /// As [`set`](Self::set).
-    pub async fn set_entry(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+    #[inline]
+    pub fn set_entry<'a>(
+        &'a self,
+        key: &'a K,
+        entry: Entry<V>,
+    ) -> impl Future<Output = Result<(), CacheError>> + Send + 'a {
         let has_time = entry.remaining != Some(Duration::ZERO);
-        self.0.write(key, has_time.then_some(entry)).await
+        self.0.change(key, has_time.then_some(entry))
     }
 
     /// Keeps nothing under this key.
@@ -205,8 +222,12 @@ where
     ///
     /// # Cancel safety
     /// As [`set`](Self::set).
-    pub async fn delete(&self, key: &K) -> Result<(), CacheError> {
-        self.0.write(key, None).await
+    #[inline]
+    pub fn delete<'a>(
+        &'a self,
+        key: &'a K,
+    ) -> impl Future<Output = Result<(), CacheError>> + Send + 'a {
+        self.0.change(key, None)
     }
 
     /// Where it stands.
@@ -228,6 +249,44 @@ where
         mandate: Mandate,
     ) -> Result<MigrationState, StepRefused> {
         self.0.join((stage, share, epoch), mandate.into())
+    }
+
+    /// Stands where the other replicas stand from now on, and takes its steps with them: before anything goes
+    /// through this one. [`run`](Self::run) keeps it among them.
+    ///
+    /// A step is taken for all, and only when every live replica has acknowledged the last one: it stands there and
+    /// has no change under way that does not know of it. A [rollback](Self::rollback) is taken here at once,
+    /// whether the record can be reached or not, and by the others as soon as they hear of it.
+    /// While the record cannot be reached, this one stays where it is, and takes no step but a rollback. When that
+    /// has lasted three quarters of a lease, the others may go on without it; if the caches are
+    /// [shared](MigrationConfig::shared_by_processes), it reads legacy from then on and keeps nothing in new, which
+    /// is right wherever they stand, until it hears of them again.
+    ///
+    /// # Errors
+    /// When the lease or the limit is out of its range, a step was taken here already, or it has joined; then
+    /// nothing has changed. When the record cannot be reached, it has joined and is cut off, and `run` goes on trying.
+    ///
+    /// # Cancel safety
+    /// Dropped, it has joined or not; if it has, `run` does the rest.
+    #[cfg(feature = "redis")]
+    pub async fn join_fleet(
+        &self,
+        fleet: crate::RedisFleet,
+    ) -> Result<MigrationState, crate::FleetError> {
+        self.0.join_fleet(fleet).await
+    }
+
+    /// The replicas that were lost will not come back: somebody has seen to that. How many they were.
+    /// Without, the last step waits for them, for they may still write legacy.
+    ///
+    /// # Errors
+    /// When the record cannot be reached, or there is none.
+    ///
+    /// # Cancel safety
+    /// Dropped, they are forgotten or not.
+    #[cfg(feature = "redis")]
+    pub async fn forget_lost(&self) -> Result<u64, crate::FleetError> {
+        self.0.forget_lost().await
     }
 
     /// Takes the next step, and waits until no change is under way that does not know of it.
@@ -252,6 +311,10 @@ where
     pub async fn step_back(&self, mandate: Mandate) -> Result<MigrationState, StepRefused> {
         let _one = self.0.stepping.lock().await;
         self.0.settle().await;
+        if let Some(joined) = self.0.fleet.joined() {
+            let back = self.0.step_of_fleet(joined, Ordered::Back, mandate.into());
+            return back.await;
+        }
         let state = self.0.step_back(mandate.into())?;
         self.0.settle().await;
         Ok(state)
@@ -271,6 +334,13 @@ where
     ) -> Result<MigrationState, StepRefused> {
         let _one = self.0.stepping.lock().await;
         self.0.settle().await;
+        if let Some(joined) = self.0.fleet.joined() {
+            let share = hundredths(share).ok_or(StepRefused::NotAShare)?;
+            let step = self
+                .0
+                .step_of_fleet(joined, Ordered::Share(share), mandate.into());
+            return step.await;
+        }
         let state = self.0.set_share(share, mandate.into())?;
         self.0.settle().await;
         Ok(state)
@@ -362,11 +432,12 @@ where
         self.0.reconfigure(config)
     }
 
-    /// Ends what both caches do in the background, new first.
+    /// Leaves its fleet, and ends what both caches do in the background, new first.
     ///
     /// # Cancel safety
     /// Dropped, one of them may not have ended yet; doing so twice is doing so once.
     pub async fn shutdown(&self) {
+        self.0.leave_fleet().await;
         self.0.new.shutdown().await;
         self.0.legacy.shutdown().await;
     }

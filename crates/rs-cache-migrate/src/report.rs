@@ -5,8 +5,8 @@ use std::{fmt, time::Duration};
 use rs_core::{Mandate, Value, humane};
 
 use crate::{
-    CacheAdapter, Decision, Judged, MigrationKey, MigrationState, PilotMode, Side, StageSeen,
-    inner::Inner, metrics::CacheOperation,
+    CacheAdapter, Decision, FleetReport, Judged, MigrationKey, MigrationState, PilotMode, Side,
+    StageSeen, inner::Inner, metrics::CacheOperation,
 };
 
 /// How far a migration has come, and how it came there; printed, it reads as a log.
@@ -36,6 +36,8 @@ pub struct MigrationReport {
     pub stages: Vec<StageSeen>,
     /// What it does by itself.
     pub pilot: PilotReport,
+    /// What it knows of the other replicas, if it has [joined](crate::CacheMigration::join_fleet) them.
+    pub fleet: Option<FleetReport>,
 }
 
 /// What a migration does by itself.
@@ -87,6 +89,7 @@ where
             decisions: ledger.decisions().cloned().collect(),
             stages,
             pilot,
+            fleet: self.fleet_report(),
         }
     }
 
@@ -146,6 +149,10 @@ impl MigrationReport {
             ),
             ("against", against.clone().into()),
             ("time_left", (*time_left).into()),
+            (
+                "fleet",
+                self.fleet.as_ref().map(FleetReport::to_value).into(),
+            ),
             ("stages", Value::List(stages.collect())),
             (
                 "decisions",
@@ -160,6 +167,9 @@ impl fmt::Display for MigrationReport {
         let time = humane::write_duration(self.for_time);
         writeln!(f, "{} for {time}, try {}", self.state, self.state.epoch)?;
         writeln!(f, "{}", self.pilot)?;
+        if let Some(fleet) = &self.fleet {
+            writeln!(f, "{fleet}")?;
+        }
         writeln!(
             f,
             "reads: {} from legacy, {} from new, {} fell back; {} entries came over; {} errors",

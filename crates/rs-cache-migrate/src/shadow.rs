@@ -105,7 +105,7 @@ where
         let found = match first {
             Comparison::Same | Comparison::Unknown => first,
             _ => {
-                let _order = self.order.lock(self.hash(key)).await;
+                let _order = self.order.lock(key).await;
                 // It may have been rolled back meanwhile.
                 match self.word().writes_both() {
                     true => self.compare_once(key, false).await,

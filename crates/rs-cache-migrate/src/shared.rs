@@ -16,8 +16,11 @@ use crate::{
 const SLACK: Duration = Duration::from_millis(500);
 
 impl<K, V, L, N> Inner<K, V, L, N> {
-    /// So long other processes may not have heard of the last step yet.
-    fn is_news(&self) -> bool {
+    /// Other processes may not have heard of the last step yet: those of a fleet say so, others have so long.
+    fn is_news(&self, word: Word) -> bool {
+        if self.fleet.is_joined() {
+            return !self.fleet.agrees(word) || self.is_cut_off();
+        }
         let now = self.elapsed();
         let since = now.saturating_sub(self.stepped.load(std::sync::atomic::Ordering::Acquire));
         u128::from(since) < self.rules.get().propagation().as_nanos()
@@ -27,16 +30,22 @@ impl<K, V, L, N> Inner<K, V, L, N> {
     fn keeps_in_new(&self, word: Word) -> bool {
         match word.stage() {
             Stage::Off => false,
-            Stage::DualWrite => !self.is_news(),
-            _ => true,
+            Stage::DualWrite => !self.is_news(word),
+            Stage::Complete => true,
+            // Somebody may have gone back.
+            _ => !self.is_cut_off(),
         }
     }
 
     /// Somebody may read new.
-    fn tells_new(&self, word: Word) -> bool {
+    pub(crate) fn tells_new(&self, word: Word) -> bool {
+        let alone = !self.fleet.is_joined();
         match word.stage() {
-            Stage::Off => word.epoch() != self.rules.get().epoch() && self.is_news(),
-            stage => stage != Stage::Complete,
+            Stage::Off if alone && word.epoch() == self.rules.get().epoch() => false,
+            Stage::Off => self.is_news(word),
+            // Somebody may go back yet, and read legacy.
+            Stage::Complete => !alone && !self.fleet.agrees(word),
+            _ => true,
         }
     }
 }
@@ -98,7 +107,7 @@ where
             Err(error) => {
                 self.counters.errors[(Side::New, CacheOperation::Set)].increment();
                 match word.stage() {
-                    Stage::RampDown => Err(error),
+                    Stage::RampDown | Stage::Complete => Err(error),
                     // The mark holds, and then legacy is asked.
                     _ => Ok(()),
                 }

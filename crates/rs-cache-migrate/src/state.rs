@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use rs_core::{Share, humane, label_set};
 
+use crate::fleet::Standing;
+
 label_set! {
     /// How far a migration has come.
     pub enum Stage: "stage" {
@@ -67,6 +69,13 @@ pub enum StepRefused {
     NotCleared(String),
     /// Somebody else took a step at the same moment.
     Overtaken,
+    /// So many replicas of the fleet have not acknowledged the last step.
+    Behind(u32),
+    /// So many replicas were lost, and may still write legacy; see
+    /// [`forget_lost`](crate::CacheMigration::forget_lost). Only the last step asks for that.
+    Lost(u32),
+    /// The record that the fleet shares cannot be reached, so nobody goes on. This is why.
+    RecordAway(String),
 }
 
 impl fmt::Display for StepRefused {
@@ -84,6 +93,15 @@ impl fmt::Display for StepRefused {
             Self::NotAShare => f.write_str("a share is 0.01% to 100%, in steps of 0.01%"),
             Self::NotCleared(why) => write!(f, "the new cache could not be cleared: {why}"),
             Self::Overtaken => f.write_str("somebody else took a step at the same moment"),
+            Self::Behind(1) => f.write_str("a replica has not acknowledged the last step"),
+            Self::Behind(count) => {
+                write!(f, "{count} replicas have not acknowledged the last step")
+            }
+            Self::Lost(count) => write!(
+                f,
+                "{count} replicas were lost and may still write legacy; forget them when they are gone"
+            ),
+            Self::RecordAway(why) => write!(f, "the record of the fleet cannot be reached: {why}"),
         }
     }
 }
@@ -182,6 +200,18 @@ impl Word {
                 | (step << STEP_AT)
                 | (u64::from(epoch) << EPOCH_AT),
         )
+    }
+
+    /// The same, settled or not.
+    pub(crate) const fn bare(self) -> u64 {
+        self.0 & !SETTLED
+    }
+
+    /// Where a record says.
+    pub(crate) fn moved_to(self, there: Standing) -> Self {
+        let held = if there.held { HELD } else { 0 };
+        let below = self.to(there.stage, there.share).0 & u64::from(u32::MAX);
+        Self(below | held | (u64::from(there.epoch) << EPOCH_AT))
     }
 
     pub(crate) const fn settled(self) -> Self {

@@ -1,11 +1,15 @@
 //! How a migration moves from stage to stage.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use rs_core::{Mandate, Share, Signal, SignalKind};
 
 use crate::{
     CacheAdapter, MigrationKey, MigrationState, Ruling, Side, Stage, StepRefused, event,
+    fleet::Ordered,
     inner::Inner,
     ledger::{Decision, Ledger},
     state::{ALL, Word, hundredths},
@@ -84,6 +88,31 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         });
     }
 
+    /// For how long it has stood where it stands.
+    pub(crate) fn stands_for(&self) -> Duration {
+        self.ledger().stands_for(self.home.around.clock().now())
+    }
+
+    /// Stands somewhere else from now on, unless somebody was faster.
+    pub(crate) fn move_to(&self, word: Word, next: Word, because: Because) -> bool {
+        // Before anybody can act by it.
+        self.stepped.store(self.elapsed(), Ordering::Release);
+        if !self.exchange(word, next) {
+            return false;
+        }
+        let went_back = next.is_held() && !word.is_held();
+        if went_back {
+            self.counters.rollbacks.increment();
+        }
+        let kind = match (went_back, word.is_held() && !next.is_held()) {
+            (true, _) => &event::ROLLED_BACK,
+            (_, true) => &event::RELEASED,
+            _ => &event::STEPPED,
+        };
+        self.note(kind, word, next, because);
+        true
+    }
+
     /// Takes a step if it is legal, and time.
     fn take(
         &self,
@@ -93,19 +122,15 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         let word = self.word();
         let rules = self.rules.get();
         let next = step(word, &rules.shares())?;
-        let stands = self.ledger().stands_for(self.home.around.clock().now());
-        let left = rules.propagation().saturating_sub(stands);
+        let left = rules.propagation().saturating_sub(self.stands_for());
         let is_first = word.epoch() == rules.epoch() && word.stage() == Stage::Off;
         if !left.is_zero() && !is_first {
             return Err(StepRefused::TooSoon(left));
         }
-        // Before anybody can act by it.
-        self.stepped.store(self.elapsed(), Ordering::Release);
-        if !self.exchange(word, next) {
-            return Err(StepRefused::Overtaken);
+        match self.move_to(word, next, because) {
+            true => Ok(next.state()),
+            false => Err(StepRefused::Overtaken),
         }
-        self.note(&event::STEPPED, word, next, because);
-        Ok(next.state())
     }
 
     pub(crate) fn join(
@@ -150,6 +175,8 @@ impl<K, V, L, N> Inner<K, V, L, N> {
             if self.exchange(word, next) {
                 self.counters.rollbacks.increment();
                 self.note(&event::ROLLED_BACK, word, next, because);
+                // The others hear of it as soon as they can.
+                self.fleet.woken.notify_one();
                 return Ok(next.state());
             }
         }
@@ -160,6 +187,11 @@ impl<K, V, L, N> Inner<K, V, L, N> {
             let word = self.word();
             if !word.is_held() {
                 return false;
+            }
+            if self.fleet.is_joined() {
+                return self
+                    .order_of_fleet(Ordered::Release, mandate.into())
+                    .is_ok();
             }
             if self.exchange(word, word.released()) {
                 self.note(&event::RELEASED, word, word.released(), mandate.into());
@@ -186,6 +218,9 @@ impl<K, V, L, N> Inner<K, V, L, N> {
     }
 
     pub(crate) fn step_back(&self, because: Because) -> Result<MigrationState, StepRefused> {
+        if self.fleet.is_joined() {
+            return self.order_of_fleet(Ordered::Back, because);
+        }
         self.take(Word::back, because)
     }
 
@@ -195,6 +230,9 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         because: Because,
     ) -> Result<MigrationState, StepRefused> {
         let share = hundredths(share).ok_or(StepRefused::NotAShare)?;
+        if self.fleet.is_joined() {
+            return self.order_of_fleet(Ordered::Share(share), because);
+        }
         self.take(|word, _| word.with_share(share), because)
     }
 }
@@ -212,6 +250,9 @@ where
         self.settle().await;
         let word = self.word();
         word.forward(&[])?;
+        if let Some(joined) = self.fleet.joined() {
+            return self.step_of_fleet(joined, Ordered::Forward, because).await;
+        }
         if word.stage() == Stage::Off && !self.new_can.epochs {
             let cleared = self.new.clear().await;
             cleared.map_err(|error| StepRefused::NotCleared(error.to_string()))?;
@@ -231,6 +272,9 @@ where
         if self.word().stage() == Stage::Off && !self.new_can.epochs {
             let why = "that takes time; use `advance` in code";
             return Err(StepRefused::NotCleared(why.to_owned()));
+        }
+        if self.fleet.is_joined() {
+            return self.order_of_fleet(Ordered::Forward, because);
         }
         let state = self.forward(because)?;
         self.try_settle();

@@ -5,6 +5,8 @@ pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use std::sync::atomic::{AtomicU64 as Plain, Ordering::Relaxed};
+
 #[cfg(loom)]
 use loom::sync::atomic::AtomicU32;
 #[cfg(not(loom))]
@@ -22,6 +24,8 @@ const AWAITED: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct KeyLock {
     word: AtomicU32,
+    /// Changed by whoever holds the lock, so without an atomic addition.
+    changes: Plain,
     #[cfg(not(loom))]
     freed: tokio::sync::Notify,
 }
@@ -34,13 +38,28 @@ impl Default for KeyLock {
     fn default() -> Self {
         Self {
             word: AtomicU32::new(FREE),
+            changes: Plain::new(0),
             #[cfg(not(loom))]
             freed: tokio::sync::Notify::const_new(),
         }
     }
 }
 
+impl KeyGuard<'_> {
+    /// Counts one more change of both caches.
+    #[inline]
+    pub(crate) fn count(&self) {
+        let changes = &self.0.changes;
+        changes.store(changes.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+}
+
 impl KeyLock {
+    /// How many were counted.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Relaxed)
+    }
+
     #[inline]
     pub(crate) async fn lock(&self) -> KeyGuard<'_> {
         if let Some(guard) = self.try_lock() {

@@ -23,7 +23,11 @@ where
     pub(crate) async fn run(&self) {
         let mut waiting = self.shadow.receiver.lock().await;
         // A cache that hangs must not keep the pilot from judging.
-        tokio::join!(self.fly(), self.compare_and_tend(&mut waiting));
+        tokio::join!(
+            self.fly(),
+            self.compare_and_tend(&mut waiting),
+            self.stay_in_fleet()
+        );
     }
 
     async fn compare_and_tend(&self, waiting: &mut mpsc::Receiver<K>) {
@@ -63,7 +67,7 @@ where
 
     async fn remove_doubtful(&self, side: Side) {
         for key in self.doubts.some(side, AT_ONCE) {
-            let _order = self.order.lock(self.hash(&key)).await;
+            let _order = self.order.lock(&key).await;
             // A change may have resolved it meanwhile, and must not be undone.
             if self.doubts.holds(side, &key) && self.remove(side, &key).await.is_err() {
                 // The next ones would fail as well.

@@ -12,16 +12,114 @@ where
     L: CacheAdapter<K, V>,
     N: CacheAdapter<K, V>,
 {
+    /// Both are changed before anybody else can look, or one of them must wait and nothing was done: the entry
+    /// comes back.
+    #[inline]
+    pub(crate) fn write_at_once(
+        &self,
+        key: &K,
+        entry: Option<Entry<V>>,
+    ) -> Result<Result<(), CacheError>, Option<Entry<V>>> {
+        if !self.at_once {
+            return Err(entry);
+        }
+        let word = self.word();
+        if word.stage() == Stage::Complete && word.is_settled() {
+            return Ok(self.change_at_once(Side::New, key, entry, word));
+        }
+        let Some(order) = self.order.try_lock(key) else {
+            return Err(entry);
+        };
+        let word = self.word();
+        if word.writes_both() {
+            order.count();
+        }
+        Ok(match word.stage() {
+            Stage::Off => self.change_at_once(Side::Legacy, key, entry, word),
+            Stage::Complete => self.change_at_once(Side::New, key, entry, word),
+            Stage::RampDown => self.change_both_at_once(Side::New, key, entry, word),
+            _ => self.change_both_at_once(Side::Legacy, key, entry, word),
+        })
+    }
+
+    /// As [`apply_to_both`](Self::apply_to_both). Nobody can go away in between, but a cache or a value may panic.
+    #[inline(always)]
+    fn change_both_at_once(
+        &self,
+        first: Side,
+        key: &K,
+        entry: Option<Entry<V>>,
+        word: Word,
+    ) -> Result<(), CacheError> {
+        let panics = Panics(self, key);
+        let done = self.change_at_once(first, key, entry.clone(), word);
+        let entry = match &done {
+            Ok(()) => entry,
+            Err(_) => self.empty_at_once(first, key, word),
+        };
+        if self
+            .change_at_once(first.other(), key, entry, word)
+            .is_err()
+        {
+            self.empty_at_once(first.other(), key, word);
+        }
+        std::mem::forget(panics);
+        done
+    }
+
+    /// A side that failed shall have nothing, or is doubtful.
+    #[cold]
+    fn empty_at_once(&self, side: Side, key: &K, word: Word) -> Option<Entry<V>> {
+        if self.change_at_once(side, key, None, word).is_err() {
+            self.doubt(side, key);
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn change_at_once(
+        &self,
+        side: Side,
+        key: &K,
+        entry: Option<Entry<V>>,
+        word: Word,
+    ) -> Result<(), CacheError> {
+        let can = match side {
+            Side::Legacy => self.legacy_can,
+            Side::New => self.new_can,
+        };
+        let (operation, done) = match (side, entry) {
+            (Side::Legacy, Some(entry)) if entry.value.is_some() || can.negative => {
+                (CacheOperation::Set, self.legacy.set_at_once(key, entry))
+            }
+            (Side::New, Some(entry)) if entry.value.is_some() || can.negative => {
+                let entry = entry.in_epoch(word.epoch());
+                (CacheOperation::Set, self.new.set_at_once(key, entry))
+            }
+            (Side::Legacy, _) => (CacheOperation::Delete, self.legacy.delete_at_once(key)),
+            (Side::New, _) => (CacheOperation::Delete, self.new.delete_at_once(key)),
+        };
+        match done {
+            Ok(()) => self.doubts.resolve(side, key),
+            Err(_) => self.counters.errors[(side, operation)].increment(),
+        }
+        done
+    }
+
     /// Keeps this under the key, or nothing.
     pub(crate) async fn write(&self, key: &K, entry: Option<Entry<V>>) -> Result<(), CacheError> {
         let word = self.word();
-        if word.stage() == Stage::Complete && word.is_settled() {
+        let ended = word.stage() == Stage::Complete && word.is_settled();
+        if ended && !(self.shared && self.tells_new(word)) {
             return self.apply_bare(Side::New, key, entry, word).await;
         }
-        let _order = self.order.lock(self.hash(key)).await;
+        let order = self.order.lock(key).await;
         // The stage may have changed while the lock was waited for; it decides as it is now. A change of the
         // stage from here on waits for this lock before the next may come.
         let word = self.word();
+        if word.writes_both() {
+            order.count();
+        }
         if self.shared {
             return self.write_shared(key, entry, word).await;
         }
@@ -41,7 +139,6 @@ where
         entry: Option<Entry<V>>,
         word: Word,
     ) -> Result<(), CacheError> {
-        self.meter.changed();
         // A caller that goes away in between leaves the second without the change.
         let mut second = Doubt::raise(self, first.other(), key);
         let done = self.apply(first, key, entry.clone(), word).await;
@@ -129,6 +226,29 @@ where
                 let _ = self.roll_back(None, why);
             }
             Side::Legacy => self.home.record(|| event::legacy_void(self.name(), limit)),
+        }
+    }
+}
+
+/// A cache panicked in the middle of a change: nobody knows what either has. Forgotten when all went well.
+struct Panics<'a, K, V, L, N>(&'a Inner<K, V, L, N>, &'a K)
+where
+    K: MigrationKey,
+    V: Clone + Send + Sync + 'static,
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>;
+
+impl<K, V, L, N> Drop for Panics<'_, K, V, L, N>
+where
+    K: MigrationKey,
+    V: Clone + Send + Sync + 'static,
+    L: CacheAdapter<K, V>,
+    N: CacheAdapter<K, V>,
+{
+    #[cold]
+    fn drop(&mut self) {
+        for side in [Side::Legacy, Side::New] {
+            self.0.doubt(side, self.1);
         }
     }
 }

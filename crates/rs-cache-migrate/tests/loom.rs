@@ -32,11 +32,21 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 /// A cache with room for one entry: value and epoch in a word that the model checker watches.
 #[derive(Clone)]
-struct Cell(Arc<AtomicU64>);
+struct Cell(Arc<AtomicU64>, bool);
 
 impl Cell {
-    fn of(value: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(value)))
+    /// Asked without a future, or with one.
+    fn of(value: u64, at_once: bool) -> Self {
+        Self(Arc::new(AtomicU64::new(value)), at_once)
+    }
+
+    fn entry(&self) -> Option<Entry<u64>> {
+        let word = self.0.load(SeqCst);
+        let entry = Entry {
+            epoch: (word >> 8) as u32,
+            ..Entry::of(word & 0xff)
+        };
+        (word != 0).then_some(entry)
     }
 
     fn value(&self) -> u64 {
@@ -49,24 +59,38 @@ impl CacheAdapter<u8, u64> for Cell {
         Capabilities::ALL
     }
     async fn get(&self, _: &u8) -> Result<Option<Entry<u64>>, CacheError> {
-        let word = self.0.load(SeqCst);
-        let entry = Entry {
-            epoch: (word >> 8) as u32,
-            ..Entry::of(word & 0xff)
-        };
-        Ok((word != 0).then_some(entry))
+        Ok(self.entry())
     }
-    async fn set(&self, _: &u8, entry: Entry<u64>) -> Result<(), CacheError> {
+    fn get_at_once(&self, _: &u8) -> Option<Result<Option<Entry<u64>>, CacheError>> {
+        self.1.then(|| Ok(self.entry()))
+    }
+    fn changes_at_once(&self) -> bool {
+        self.1
+    }
+    fn set_at_once(&self, _: &u8, entry: Entry<u64>) -> Result<(), CacheError> {
         let epoch = u64::from(entry.epoch) << 8;
         self.0.store(entry.value.unwrap_or(0) | epoch, SeqCst);
         Ok(())
     }
-    async fn delete(&self, _: &u8) -> Result<(), CacheError> {
+    fn delete_at_once(&self, _: &u8) -> Result<(), CacheError> {
         self.0.store(0, SeqCst);
         Ok(())
     }
+    async fn set(&self, key: &u8, entry: Entry<u64>) -> Result<(), CacheError> {
+        self.set_at_once(key, entry)
+    }
+    async fn delete(&self, key: &u8) -> Result<(), CacheError> {
+        self.delete_at_once(key)
+    }
     async fn clear(&self) -> Result<(), CacheError> {
         self.delete(&0).await
+    }
+}
+
+/// Both ways that a read and a change can go.
+fn model(run: impl Fn(bool) + Copy + Send + Sync + 'static) {
+    for at_once in [false, true] {
+        loom::model(move || run(at_once));
     }
 }
 
@@ -90,8 +114,8 @@ fn at(stage: Stage, legacy: &Cell, new: &Cell) -> Small {
 /// Two writers and whatever reads and promotes: both caches end with the same.
 #[test]
 fn a_promotion_beats_no_change() {
-    loom::model(|| {
-        let (legacy, new) = (Cell::of(1), Cell::of(0));
+    model(|at_once| {
+        let (legacy, new) = (Cell::of(1, at_once), Cell::of(0, at_once));
         let small = at(Stage::Live, &legacy, &new);
         let deleting = small.clone();
         let deleter = thread::spawn(move || block_on(deleting.delete(&0)).unwrap());
@@ -108,8 +132,8 @@ fn a_promotion_beats_no_change() {
 
 #[test]
 fn changes_of_a_key_reach_both_in_one_order() {
-    loom::model(|| {
-        let (legacy, new) = (Cell::of(1), Cell::of(0));
+    model(|at_once| {
+        let (legacy, new) = (Cell::of(1, at_once), Cell::of(0, at_once));
         let small = at(Stage::Live, &legacy, &new);
         let other = small.clone();
         let writer = thread::spawn(move || block_on(other.set_entry(&0, Entry::of(2))).unwrap());
@@ -122,8 +146,8 @@ fn changes_of_a_key_reach_both_in_one_order() {
 /// A write that begins while the migration is off, and steps that overtake it.
 #[test]
 fn a_step_leaves_no_change_behind() {
-    loom::model(|| {
-        let (legacy, new) = (Cell::of(1), Cell::of(0));
+    model(|at_once| {
+        let (legacy, new) = (Cell::of(1, at_once), Cell::of(0, at_once));
         let small = at(Stage::Off, &legacy, &new);
         let stepping = small.clone();
         let steps = thread::spawn(move || {
@@ -143,8 +167,8 @@ fn a_step_leaves_no_change_behind() {
 /// A write between complete and the changes that still go to both.
 #[test]
 fn nothing_old_comes_over_at_the_end() {
-    loom::model(|| {
-        let (legacy, new) = (Cell::of(1), Cell::of(0));
+    model(|at_once| {
+        let (legacy, new) = (Cell::of(1, at_once), Cell::of(0, at_once));
         let small = at(Stage::Live, &legacy, &new);
         let reading = small.clone();
         let reader = thread::spawn(move || block_on(reading.get(&0)).unwrap().hit());
@@ -159,8 +183,8 @@ fn nothing_old_comes_over_at_the_end() {
 
 #[test]
 fn a_rollback_in_the_middle_of_a_write_leaves_legacy_right() {
-    loom::model(|| {
-        let (legacy, new) = (Cell::of(1), Cell::of(0));
+    model(|at_once| {
+        let (legacy, new) = (Cell::of(1, at_once), Cell::of(0, at_once));
         let small = at(Stage::Live, &legacy, &new);
         let rolling = small.clone();
         let rollback = thread::spawn(move || drop(rolling.rollback(by())));

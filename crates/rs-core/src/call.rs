@@ -3,12 +3,11 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     num::NonZeroU64,
-    str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-use crate::{Clock, ConfigError, Correlation, Deadline, Name, hash};
+use crate::{Clock, Correlation, Criticality, Deadline, Name, hash};
 
 /// What every policy and the operation know about a call.
 ///
@@ -58,6 +57,41 @@ impl Call {
             hedge: 0,
             criticality: Criticality::Critical,
             repeatable: false,
+        }
+    }
+
+    /// A call that is made in order to do this one: another name, an id and attempts of its own, for the same
+    /// request, as important, and to be done while this attempt lasts.
+    ///
+    /// Limits that do not count yet, count for the child from when it begins: an operation that has waited
+    /// before fixes its call first, as at [`deadline_at`](Call::deadline_at). The routing key is not handed
+    /// on, for another service has other keys; nor is it known that the child may be repeated.
+    ///
+    /// ```
+    /// use rs_core::{Call, Correlation, Criticality};
+    /// use std::time::Duration;
+    ///
+    /// let order = Call::new("order")
+    ///     .limited_to(Duration::from_secs(2))
+    ///     .with_correlation(Correlation::fresh())
+    ///     .with_criticality(Criticality::CriticalPlus);
+    /// let charge = order.child("charge");
+    /// assert_eq!(charge.correlation(), order.correlation());
+    /// assert_eq!(charge.criticality(), order.criticality());
+    /// assert_eq!(charge.limits().call(), Some(Duration::from_secs(2)));
+    /// assert_ne!(charge.id(), order.id());
+    /// ```
+    #[must_use]
+    pub fn child(&self, name: impl Into<Name>) -> Self {
+        Self {
+            deadline: self.deadline,
+            limits: TimeLimits {
+                total: self.limits.total.min(self.limits.each),
+                ..TimeLimits::NONE
+            },
+            correlation: self.correlation,
+            criticality: self.criticality,
+            ..Self::new(name)
         }
     }
 
@@ -409,64 +443,5 @@ impl Hasher for StableHasher {
 
     fn write_isize(&mut self, number: isize) {
         self.write_u64(number as u64);
-    }
-}
-
-/// How important a call is: under overload the least important is shed first.
-///
-/// The four classes of Google's services, by their names on the wire.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the four classes are what services agree on when they talk to each other"
-)]
-pub enum Criticality {
-    /// May fail most of the time; can be made up for later. Batch work.
-    Sheddable,
-    /// May fail for minutes; work that a person does not wait for.
-    SheddablePlus,
-    /// A person sees it when it fails: the default.
-    #[default]
-    Critical,
-    /// Serious harm when it fails.
-    CriticalPlus,
-}
-
-impl Criticality {
-    /// All classes, the least important first.
-    pub const ALL: [Self; 4] = [
-        Self::Sheddable,
-        Self::SheddablePlus,
-        Self::Critical,
-        Self::CriticalPlus,
-    ];
-
-    /// Its name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sheddable => "SHEDDABLE",
-            Self::SheddablePlus => "SHEDDABLE_PLUS",
-            Self::Critical => "CRITICAL",
-            Self::CriticalPlus => "CRITICAL_PLUS",
-        }
-    }
-}
-
-impl fmt::Display for Criticality {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Criticality {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let named = |class: &Self| class.as_str().eq_ignore_ascii_case(text.trim());
-        Self::ALL
-            .into_iter()
-            .find(named)
-            .ok_or_else(|| ConfigError::unknown("criticality", text, Self::ALL.map(Self::as_str)))
     }
 }

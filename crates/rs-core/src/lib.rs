@@ -51,7 +51,7 @@
 //!
 //! | word | what it is |
 //! |---|---|
-//! | [`Call`] | what everybody knows about a call: name, attempt, deadline, routing key, criticality, correlation id; small and `Copy` |
+//! | [`Call`] | what everybody knows about a call: name, attempt, deadline, routing key, criticality, correlation id; small and `Copy`; has children, which belong to the same request |
 //! | [`Outcome`] | what a result says about the dependency: success, failure with its [`Fault`], or nothing at all |
 //! | [`Classify`] | decides the outcome; written once per client library |
 //! | [`Guard`] | admits or refuses a call and hears how it ended |
@@ -96,6 +96,7 @@ mod classify;
 mod clock;
 pub mod config;
 mod correlation;
+mod criticality;
 mod curve;
 mod deadline;
 mod directory;
@@ -126,12 +127,13 @@ mod unless;
 mod value;
 
 pub use backoff::{Backoff, Delays, Jitter};
-pub use call::{Call, CallId, Criticality, RoutingKey, TimeLimits};
+pub use call::{Call, CallId, RoutingKey, TimeLimits};
 pub use call_error::CallError;
 pub use classify::{ByResult, ByStatus, Classify, Contained};
 pub use clock::{Clock, ClockHand};
 pub use config::{ConfigError, ConfigProblem};
 pub use correlation::{Correlation, EmptyCorrelation};
+pub use criticality::Criticality;
 pub use curve::Curve;
 pub use deadline::Deadline;
 pub use directory::{

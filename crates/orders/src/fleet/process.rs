@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rs_patterns::core::{Clock, unless};
+use rs_patterns::core::{Call, Clock, unless};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::block_in_place;
 
@@ -140,8 +140,8 @@ impl Process {
 
     /// Tells it what is wrong with it.
     pub(crate) async fn set(&self, mood: Mood, within: Duration) -> Result<()> {
-        let told = Http::new();
-        let told = told.send(&self.authority, mood.into_request());
+        let (http, call) = (Http::new(), Call::new("mood"));
+        let told = http.send(&self.authority, &call, mood.into_request());
         match unless(Clock::default().sleep(within), told).await {
             Some(answer) if answer.as_ref().is_ok_and(|answer| answer.is_success()) => {
                 self.state().mood = mood;

@@ -13,6 +13,7 @@ use crate::{
     args::Options,
     control,
     demo::Demo,
+    say::say,
     view::{Before, Line, Tone, signals, total},
 };
 
@@ -33,16 +34,16 @@ pub(crate) async fn show(demo: &Demo, options: &Options) -> Result<()> {
 
 /// A line a second, and what is signalled.
 async fn tell(demo: &Demo) -> Result<()> {
-    println!("orders on {}, metrics on {}", demo.gateway, demo.metrics());
+    say!("orders on {}, metrics on {}", demo.gateway, demo.metrics());
     let mut observer = FlightRecorder::global().observe();
     let mut before = demo.load.meter.reading();
     loop {
         Clock::default().sleep(Duration::from_secs(1)).await;
         let now = demo.load.meter.reading();
-        println!("{}", total(&now.since(&before)));
+        say!("{}", total(&now.since(&before)));
         before = now;
         while let Some(recorded) = observer.try_next() {
-            println!("  {}", recorded.signal);
+            say!("  {}", recorded.signal);
         }
     }
 }

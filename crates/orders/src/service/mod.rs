@@ -29,7 +29,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{args::Args, http::number};
+use crate::{args::Args, http::number, say::say};
 
 /// What a service does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Server {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
-        println!("ready {}", listener.local_addr()?.port());
+        say!("ready {}", listener.local_addr()?.port());
         std::io::stdout().flush()?;
         let mut connections = JoinSet::new();
         loop {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use rs_patterns::cache_migrate::Stage as At;
 
 use super::stage::Stage;
+use crate::say::say;
 
 pub(super) async fn to_the_end(stage: &mut Stage) -> Result<()> {
     let demo = Arc::clone(&stage.demo);
@@ -16,7 +17,7 @@ pub(super) async fn to_the_end(stage: &mut Stage) -> Result<()> {
     let after = stage.watch(stage.seconds(3.0, 1.0)).await;
     let all = demo.load.meter.reading().since(&before);
     for decision in &migration.report().decisions {
-        println!("  {decision}");
+        say!("  {decision}");
     }
     stage.promise_within("the migration is complete", bound, complete);
     stage.promise_none_failed(&all);
@@ -47,7 +48,7 @@ pub(super) async fn and_back(stage: &mut Stage) -> Result<()> {
     let stays = migration.state().stage == At::Off;
     let all = demo.load.meter.reading().since(&before);
     for decision in &migration.report().decisions {
-        println!("  {decision}");
+        say!("  {decision}");
     }
     stage.promise_within("it reads from the new cache", bound, live);
     stage.promise_within("it rolls back by itself", bound, back);

@@ -9,11 +9,14 @@ mod workers;
 use std::{future::Future, pin::Pin};
 
 use anyhow::{Result, bail};
-use rs_patterns::core::{ConfigError, FlightRecorder};
+use rs_patterns::{
+    core::{ConfigError, FlightRecorder},
+    metrics::Exported,
+};
 use tokio::task::JoinSet;
 
 use self::stage::Stage;
-use crate::{Told, args::Options, demo::Demo};
+use crate::{args::Options, demo::Demo, run::Told, say::say};
 
 type Playing<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
@@ -32,7 +35,7 @@ static STORIES: [Story; 8] = [
     },
     Story {
         name: "slow-instance",
-        about: "one of three takes 200ms longer: p99 is back within 5s",
+        about: "one of three takes 200ms longer, or more: p99 is back within 5s",
         play: |stage| Box::pin(outages::slow_instance(stage)),
     },
     Story {
@@ -88,12 +91,17 @@ pub(crate) fn named(name: &str) -> Result<Vec<&'static Story>> {
 }
 
 /// Plays them one after the other, each with a shop of its own. Whether all promises held.
-pub(crate) async fn play(stories: &[&Story], options: &Options, told: &mut Told) -> Result<bool> {
+pub(crate) async fn play(
+    stories: &[&Story],
+    options: &Options,
+    metrics: &Exported,
+    told: &mut Told,
+) -> Result<bool> {
     let mut outcomes = Vec::new();
     for story in stories {
-        println!("{}: {}", story.name, story.about);
+        say!("{}: {}", story.name, story.about);
         let mut tasks = JoinSet::new();
-        let demo = Demo::start(options, &mut tasks).await?;
+        let demo = Demo::start(options, metrics, &mut tasks).await?;
         let mut stage = Stage::new(demo, options);
         let played = tokio::select! {
             played = (story.play)(&mut stage) => Some(played),
@@ -106,24 +114,24 @@ pub(crate) async fn play(stories: &[&Story], options: &Options, told: &mut Told)
         };
         played?;
         let has_held = stage.has_held();
-        println!("{stage}");
+        say!("{stage}");
         if !has_held {
             for (reason, times) in stage.demo.load.reasons() {
-                println!("  {times} x {reason}");
+                say!("  {times} x {reason}");
             }
-            println!("{}\n", FlightRecorder::global().log(40));
+            say!("{}\n", FlightRecorder::global().log(40));
         }
         outcomes.push((story.name, has_held));
     }
     let held = outcomes.iter().filter(|(_, held)| *held).count();
     if stories.len() > 1 {
-        println!("{held} of {} stories held what they promise", stories.len());
+        say!("{held} of {} stories held what they promise", stories.len());
     }
     if options.json {
         let each = outcomes
             .iter()
             .map(|(name, held)| format!(r#""{name}": {held}"#));
-        println!("{{{}}}", each.collect::<Vec<_>>().join(", "));
+        say!("{{{}}}", each.collect::<Vec<_>>().join(", "));
     }
     Ok(held == stories.len())
 }

@@ -6,6 +6,7 @@ use rs_patterns::policies::BulkheadConfig;
 use super::stage::Stage;
 use crate::{
     meter::OrderWindow,
+    say::say,
     service::{Kind, Mood},
     view::millis,
 };
@@ -25,7 +26,7 @@ pub(super) async fn overload(stage: &mut Stage) -> Result<()> {
     for instance in instances {
         instance.set(mood, Duration::from_secs(5)).await?;
     }
-    println!("  > payments can charge {capacity:.0} orders a second, one after the other");
+    say!("  > payments can charge {capacity:.0} orders a second, one after the other");
     // As many at once as are charged in 0.3 s: what is let in is done in time.
     let door = BulkheadConfig::of((capacity * 0.3).ceil() as u32);
     demo.shop
@@ -33,11 +34,11 @@ pub(super) async fn overload(stage: &mut Stage) -> Result<()> {
         .reconfigure(door.with_queue(1024, Duration::from_millis(300)))?;
 
     demo.load.set_rate(capacity * 1.1);
-    println!("  > {:.0} orders a second come", capacity * 1.1);
+    say!("  > {:.0} orders a second come", capacity * 1.1);
     stage.watch(stage.seconds(3.0, 1.0)).await;
     let normal = stage.watch(stage.seconds(5.0, 3.0)).await;
     demo.load.set_rate(capacity * 3.0);
-    println!("  > {:.0} orders a second come", capacity * 3.0);
+    say!("  > {:.0} orders a second come", capacity * 3.0);
     stage.watch(stage.seconds(2.0, 1.0)).await;
     let overload = stage.watch(stage.seconds(10.0, 4.0)).await;
 

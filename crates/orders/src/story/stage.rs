@@ -1,10 +1,15 @@
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use rs_patterns::core::{Clock, humane::show_duration};
 
 use crate::{
-    args::Options, control, demo::Demo, meter::OrderWindow, service::Ledger, view::millis,
+    args::Options, control, demo::Demo, meter::OrderWindow, say::say, service::Ledger, view::millis,
 };
 
 /// Where a story is played: the shop, and the promises that were looked at.
@@ -12,6 +17,8 @@ pub(crate) struct Stage {
     pub(crate) demo: Arc<Demo>,
     rate: Option<f64>,
     is_short: bool,
+    /// When the last thing was done to it.
+    caused: Instant,
     promises: Vec<Promise>,
 }
 
@@ -27,28 +34,39 @@ impl Stage {
             demo,
             rate: options.rate,
             is_short: options.short,
+            caused: Clock::default().now(),
             promises: Vec::new(),
         }
     }
 
     /// Customers come: so many as was asked for, or else these, or fewer if that is too much for this machine
-    /// while nothing is broken. What is told is how it goes then.
-    pub(crate) async fn open(&self, rate: f64) -> OrderWindow {
+    /// while nothing is broken. How it goes then is what the promises are compared with; if it does not go well
+    /// with any number of customers, that is a promise of its own, and broken.
+    pub(crate) async fn open(&mut self, rate: f64) -> OrderWindow {
+        /// Fewer would show nothing.
+        const FEWEST: f64 = 10.0;
         let mut rate = self.rate.unwrap_or(rate);
         loop {
             self.demo.load.set_rate(rate);
             self.watch(Duration::from_millis(500)).await;
             let normal = self.watch(self.seconds(2.0, 1.0)).await;
-            let is_well = normal.all() > 0
-                && normal.counts.failed + normal.counts.refused + normal.counts.degraded == 0
-                && normal.quantile(0.99) < Duration::from_millis(150);
-            if is_well || self.rate.is_some() || rate < 10.0 {
-                println!(
-                    "  > {rate:.0} orders a second, p99 {}",
-                    millis(normal.quantile(0.99))
-                );
+            let counts = &normal.counts;
+            let unwell = counts.failed + counts.refused + counts.degraded + counts.queued;
+            let p99 = normal.quantile(0.99);
+            let is_well = normal.all() > 0 && unwell == 0 && p99 < Duration::from_millis(150);
+            let seen = format!(
+                "{unwell} of {} orders not done in full, p99 {}",
+                normal.all(),
+                millis(p99)
+            );
+            if is_well || self.rate.is_some() || rate / 2.0 < FEWEST {
+                say!("  > {rate:.0} orders a second: {seen}");
+                if !is_well {
+                    self.promise("all is well before anything breaks", false, seen);
+                }
                 return normal;
             }
+            say!("  > {rate:.0} orders a second are too many for this machine now: {seen}");
             rate /= 2.0;
         }
     }
@@ -66,22 +84,22 @@ impl Stage {
     }
 
     /// Does what `orders do` does.
-    pub(crate) async fn cause(&self, fault: &str) -> Result<()> {
-        println!("  > {fault}");
+    pub(crate) async fn cause(&mut self, fault: &str) -> Result<()> {
+        say!("  > {fault}");
+        self.caused = Clock::default().now();
         control::apply(&self.demo, fault).await?;
         Ok(())
     }
 
-    /// Waits until it is so; how long that took, or `None` if it was not so in time.
+    /// Waits until it is so; how long after the last thing that was caused, or `None` if it was not so in time.
     pub(crate) async fn until(
         &self,
         bound: Duration,
         is_so: impl Fn() -> bool,
     ) -> Option<Duration> {
         let clock = Clock::default();
-        let begun = clock.now();
         loop {
-            let waited = clock.now() - begun;
+            let waited = clock.now() - self.caused;
             if is_so() {
                 return Some(waited);
             }
@@ -111,7 +129,7 @@ impl Stage {
         let failed = window.counts.failed + window.counts.refused;
         self.promise(
             "no order failed",
-            failed == 0,
+            failed == 0 && window.all() > 0,
             format!("{failed} of {}", window.all()),
         );
     }

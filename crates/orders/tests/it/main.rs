@@ -5,3 +5,4 @@ mod command_line;
 mod leftovers;
 mod running;
 mod stories;
+mod tutorial;

@@ -15,6 +15,8 @@ pub(crate) struct Running {
     out: BufReader<ChildStdout>,
     pub(crate) gateway: String,
     pub(crate) metrics: String,
+    /// From the start of its process until it said that it takes orders.
+    pub(crate) ready_after: Duration,
     folder: tempfile::TempDir,
 }
 
@@ -30,10 +32,13 @@ impl Running {
         let mut command = orders(args);
         command.env("TMPDIR", folder.path());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let clock = Clock::default();
+        let begun = clock.now();
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         out.read_line(&mut first).unwrap();
+        let ready_after = clock.now() - begun;
         // "orders on 127.0.0.1:1, metrics on http://127.0.0.1:2/metrics"
         let words: Vec<&str> = first.split_whitespace().collect();
         let [_, _, gateway, _, _, metrics] = words[..] else {
@@ -49,6 +54,7 @@ impl Running {
             out,
             gateway,
             metrics,
+            ready_after,
             folder,
         }
     }

@@ -159,7 +159,8 @@ impl fmt::Display for Strategy {
 /// How [`Strategy::LatencyBased`] judges.
 ///
 /// Each endpoint has a moving average of how long its calls took. A slower call lifts it at once to what
-/// that took; faster calls, and time without any, let it sink.
+/// that took; faster calls, and time without any, let it sink. One that is not heard of for three times the
+/// decay counts as a newcomer: somebody has to find out whether it is well again.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, default))]

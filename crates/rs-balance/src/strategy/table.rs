@@ -295,13 +295,13 @@ fn exact_of_all(field: &impl Field, choosing: &Choosing<'_>) -> usize {
     places.min_by(by_load).unwrap_or(0)
 }
 
-/// Whether a call is likely done sooner by this one. One that nobody knows is taken to be as fast as the
-/// other: it gets its first call as soon as anybody.
+/// Whether a call is likely done sooner by this one. One that nobody knows, or has not heard of for long, is
+/// taken to be as fast as the other: it gets its first call as soon as anybody.
 #[inline]
 fn is_faster(field: &impl Field, one: usize, other: usize, now: u32, decay: f32) -> bool {
     let (one_known, other_known) = (field.latency(one), field.latency(other));
     let (one_load, other_load) = (load(field, one), load(field, other));
-    if one_known.is_known() && other_known.is_known() {
+    if one_known.is_telling(now, decay) && other_known.is_telling(now, decay) {
         one_known.at(now, decay) * one_load <= other_known.at(now, decay) * other_load
     } else {
         one_load <= other_load

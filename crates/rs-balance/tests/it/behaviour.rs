@@ -309,3 +309,34 @@ fn outliers_can_be_switched_off() {
     }
     assert_eq!(shares(&balancer, 90).len(), 2);
 }
+
+#[test]
+fn one_that_failed_once_is_looked_at_again_where_few_calls_come() {
+    let (balancer, hand) = of("latency_based".parse().unwrap(), 2);
+    let one_call = |fails: u32| {
+        let lease = balancer.pick(&call()).unwrap();
+        let at = *lease;
+        hand.advance(Duration::from_millis(1));
+        lease.finish(if at == fails {
+            Outcome::TRANSIENT
+        } else {
+            Outcome::Success
+        });
+        at
+    };
+    // Both are known, and one of them for a failure.
+    for _ in 0..20 {
+        one_call(1);
+    }
+    let nobody = u32::MAX;
+    let mut looked_at_after = None;
+    for second in 1..=60 {
+        hand.advance(SECOND);
+        if one_call(nobody) == 1 {
+            looked_at_after.get_or_insert(second);
+        }
+    }
+    // Three decays of 10 s; its average alone would have needed 85 s to sink to a millisecond.
+    let after = looked_at_after.unwrap();
+    assert!((29..=40).contains(&after), "after {after}s");
+}

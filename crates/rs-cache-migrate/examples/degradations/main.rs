@@ -1,125 +1,21 @@
 //! What the gates find in simulated caches, how soon, and how often they are wrong; as the table of
-//! `docs/cache-migration.md`. Seeded: it prints the same each time.
+//! `docs/cache-migration.md`, and the few runs that a test repeats. Seeded: it prints the same each time.
 //!
 //! ```sh
 //! cargo run --release -p rs-cache-migrate --example degradations -- 200
 //! ```
 
 mod lab;
+mod table;
 
 use std::error::Error;
 
-use lab::{Cache, Lab, READS, Ran, WELL, WINDOW};
-use rs_cache_migrate::GatesConfig;
-
-/// An hour of windows.
-const HOUR: usize = 360;
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let runs = std::env::args().nth(1).map_or(Ok(5), |runs| runs.parse())?;
-    println!(
-        "{runs} runs of an hour each; windows of {} s with {READS} reads of each cache.\n",
-        WINDOW.as_secs()
-    );
-    println!("| the new cache | rolled back | median | worst | advanced first |");
-    println!("|---|---|---|---|---|");
-    for (what, new) in [
-        (
-            "latency +10 %",
-            Cache {
-                slower: 1.1,
-                ..WELL
-            },
-        ),
-        (
-            "latency +50 %",
-            Cache {
-                slower: 1.5,
-                ..WELL
-            },
-        ),
-        (
-            "errors 0.05 %",
-            Cache {
-                errors: 0.0005,
-                ..WELL
-            },
-        ),
-        (
-            "errors 0.2 %",
-            Cache {
-                errors: 0.002,
-                ..WELL
-            },
-        ),
-        (
-            "errors 2 %",
-            Cache {
-                errors: 0.02,
-                ..WELL
-            },
-        ),
-        (
-            "leaks 1 % of its memory a minute",
-            Cache {
-                leaks: 1.0 / 600.0,
-                ..WELL
-            },
-        ),
-        (
-            "hit ratio 10 points lower",
-            Cache {
-                hit_ratio: 0.8,
-                ..WELL
-            },
-        ),
-        (
-            "no traffic",
-            Cache {
-                silent: true,
-                ..WELL
-            },
-        ),
-    ] {
-        let mut dice = fastrand::Rng::with_seed(7);
-        let lab = Lab::new(new, &mut dice);
-        let ran: Result<Vec<Ran>, _> = (0..runs)
-            .map(|_| lab.run(&GatesConfig::default(), HOUR, &mut dice))
-            .collect();
-        println!("{}", row(what, &ran?));
+    let runs = std::env::args().nth(1).map_or(Ok(2), |runs| runs.parse())?;
+    println!("{}", table::table(runs)?);
+    if runs != table::REPEATED {
+        let few = table::table(table::REPEATED)?;
+        println!("<!-- Repeated by a test:\n\n{few}-->");
     }
-    let mut dice = fastrand::Rng::with_seed(11);
-    let clean = Lab::new(
-        Cache {
-            errors: 0.0003,
-            ..WELL
-        },
-        &mut dice,
-    );
-    let mut wrong = 0;
-    for _ in 0..runs {
-        let ran = clean.run(&GatesConfig::default(), 4 * HOUR, &mut dice)?;
-        wrong += usize::from(ran.rolled_back.is_some());
-    }
-    println!("\nFalse rollbacks: {wrong} of {runs} clean rollouts of four hours (errors 0.03 %).");
     Ok(())
-}
-
-fn row(what: &str, ran: &[Ran]) -> String {
-    let mut found: Vec<usize> = ran.iter().filter_map(|ran| ran.rolled_back).collect();
-    found.sort_unstable();
-    let time = |windows: Option<&usize>| {
-        windows.map_or("–".to_owned(), |windows| {
-            let seconds = *windows as u64 * WINDOW.as_secs();
-            rs_core::humane::write_duration(std::time::Duration::from_secs(seconds)).to_string()
-        })
-    };
-    let first = ran.iter().filter(|ran| ran.advanced.is_some()).count();
-    format!(
-        "| {what} | {} of {} | {} | {} | {first} |",
-        found.len(),
-        ran.len(),
-        time(found.get(found.len() / 2)),
-        time(found.last())
-    )
 }

@@ -10,10 +10,11 @@ mod moka_sync;
 #[cfg(feature = "quick-cache")]
 mod quick;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod stored;
 mod ttl;
 mod two_level;
+mod weigher;
 
 #[cfg(feature = "moka")]
 pub use modular::{ModularCache, ModularCacheConfig};

@@ -13,7 +13,7 @@ use moka::{Expiry, sync::Cache};
 use rs_core::{Clock, ConfigError, Striped, config};
 use rs_metrics::Surroundings;
 
-use super::Stored;
+use super::{Stored, weigher::Weigher};
 use crate::{CacheAdapter, CacheError, CacheStats, Capabilities, Entries, Entry};
 
 /// A bounded cache in three parts, each with one job: moka stores, the TTL manager says how long, the metrics
@@ -39,6 +39,7 @@ struct Inner<K, V> {
     storage: Cache<K, Stored<V>, RandomState>,
     ttl: TtlManager,
     metrics: Striped<Counts>,
+    weigher: Weigher<K, V>,
 }
 
 /// How many entries a [`ModularCache`] keeps, and how long.
@@ -152,7 +153,17 @@ where
                 clock,
             },
             metrics: Striped::new(Counts::default),
+            weigher: Weigher::none(),
         })))
+    }
+
+    /// Says what key and value own outside of the entry, in bytes, so that the gates can compare
+    /// [what entries take](CacheAdapter::bytes). The first that is given counts. What moka keeps beside an entry is
+    /// not known and not in it.
+    #[must_use]
+    pub fn weighing(self, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
+        self.0.weigher.set(weigh);
+        self
     }
 
     /// The value under this key.
@@ -248,12 +259,31 @@ where
         Ok(self.entry(key))
     }
 
+    #[inline]
+    fn get_at_once(&self, key: &K) -> Option<Result<Option<Entry<V>>, CacheError>> {
+        Some(Ok(self.entry(key)))
+    }
+
     async fn set(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+        self.set_at_once(key, entry)
+    }
+
+    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+        self.delete_at_once(key)
+    }
+
+    fn changes_at_once(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn set_at_once(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
         self.put(key.clone(), entry);
         Ok(())
     }
 
-    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+    #[inline]
+    fn delete_at_once(&self, key: &K) -> Result<(), CacheError> {
         Self::delete(self, key);
         Ok(())
     }
@@ -269,6 +299,16 @@ where
 
     fn entries(&self) -> Entries {
         Entries::about(self.0.storage.entry_count())
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        let storage = &self.0.storage;
+        let owned = self.0.weigher.average(storage.iter(), |weigh, entry| {
+            let (key, stored) = entry;
+            stored.value().map_or(0, |value| weigh(&key, value))
+        });
+        let each = owned? + size_of::<(K, Stored<V>)>() as f64;
+        Some((each * storage.entry_count() as f64) as u64)
     }
 
     fn stats(&self) -> Option<CacheStats> {

@@ -49,6 +49,11 @@ where
         Some(self.iter().map(|(key, _)| (*key).clone()).collect())
     }
 
+    /// What its weigher says. Without one each entry weighs 1, which says nothing.
+    fn bytes(&self) -> Option<u64> {
+        Some(self.weighted_size()).filter(|size| *size > self.entry_count())
+    }
+
     fn entries(&self) -> Entries {
         Entries::about(self.entry_count())
     }

@@ -27,7 +27,28 @@ where
         Ok(found.and_then(|stored| stored.entry(|| Clock::tokio().now())))
     }
 
+    #[inline]
+    fn get_at_once(&self, key: &K) -> Option<Result<Option<Entry<V>>, CacheError>> {
+        let found = Self::get(self, key);
+        Some(Ok(
+            found.and_then(|stored| stored.entry(|| Clock::tokio().now()))
+        ))
+    }
+
     async fn set(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+        self.set_at_once(key, entry)
+    }
+
+    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+        self.delete_at_once(key)
+    }
+
+    fn changes_at_once(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn set_at_once(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
         match Stored::new(entry, || Clock::tokio().now()) {
             Some(stored) => self.insert(key.clone(), stored),
             None => self.invalidate(key),
@@ -35,7 +56,8 @@ where
         Ok(())
     }
 
-    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+    #[inline]
+    fn delete_at_once(&self, key: &K) -> Result<(), CacheError> {
         self.invalidate(key);
         Ok(())
     }
@@ -47,6 +69,11 @@ where
 
     fn keys(&self) -> Option<Vec<K>> {
         Some(self.iter().map(|(key, _)| (*key).clone()).collect())
+    }
+
+    /// What its weigher says. Without one each entry weighs 1, which says nothing.
+    fn bytes(&self) -> Option<u64> {
+        Some(self.weighted_size()).filter(|size| *size > self.entry_count())
     }
 
     fn entries(&self) -> Entries {

@@ -26,8 +26,13 @@ where
 
     #[inline]
     async fn get(&self, key: &K) -> Result<Option<Entry<V>>, CacheError> {
+        self.get_at_once(key).unwrap_or(Ok(None))
+    }
+
+    #[inline]
+    fn get_at_once(&self, key: &K) -> Option<Result<Option<Entry<V>>, CacheError>> {
         let Some(stored) = Self::get(self, key) else {
-            return Ok(None);
+            return Some(Ok(None));
         };
         let found = stored.entry(|| Clock::tokio().now());
         if found.is_none() {
@@ -35,10 +40,23 @@ where
             let now = Clock::tokio().now();
             self.remove_if(key, |there| there.has_expired(now));
         }
-        Ok(found)
+        Some(Ok(found))
     }
 
     async fn set(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+        self.set_at_once(key, entry)
+    }
+
+    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+        self.delete_at_once(key)
+    }
+
+    fn changes_at_once(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn set_at_once(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
         match Stored::new(entry, || Clock::tokio().now()) {
             Some(stored) => self.insert(key.clone(), stored),
             None => drop(self.remove(key)),
@@ -46,7 +64,8 @@ where
         Ok(())
     }
 
-    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+    #[inline]
+    fn delete_at_once(&self, key: &K) -> Result<(), CacheError> {
         self.remove(key);
         Ok(())
     }
@@ -58,6 +77,11 @@ where
 
     fn keys(&self) -> Option<Vec<K>> {
         Some(self.iter().map(|(key, _)| key).collect())
+    }
+
+    /// What its weighter says. Where each entry weighs 1, that says nothing.
+    fn bytes(&self) -> Option<u64> {
+        Some(self.weight()).filter(|weight| *weight > self.len() as u64)
     }
 
     fn entries(&self) -> Entries {

@@ -29,6 +29,10 @@ impl<V> Stored<V> {
         })
     }
 
+    pub(super) const fn value(&self) -> Option<&V> {
+        self.value.as_ref()
+    }
+
     /// Whether its time is over.
     #[must_use]
     pub fn has_expired(&self, now: Instant) -> bool {

@@ -14,7 +14,7 @@ use rs_core::{Clock, Striped};
 use rs_metrics::Surroundings;
 use tokio::sync::Notify;
 
-use super::Stored;
+use super::{Stored, weigher::Weigher};
 use crate::{CacheAdapter, CacheError, CacheStats, Capabilities, Entries, Entry};
 
 /// A map in shards whose entries have an end, swept now and then: the shape that caches have before somebody
@@ -39,6 +39,7 @@ struct Inner<K, V> {
     ttl: Duration,
     clock: Clock,
     counts: Striped<Counts>,
+    weigher: Weigher<K, V>,
     stopped: AtomicBool,
     stop: Notify,
 }
@@ -83,9 +84,27 @@ where
             ttl,
             clock: around.clock().clone(),
             counts: Striped::new(Counts::default),
+            weigher: Weigher::none(),
             stopped: AtomicBool::new(false),
             stop: Notify::new(),
         }))
+    }
+
+    /// Says what key and value own outside of the map, in bytes, so that the gates can compare
+    /// [what entries take](CacheAdapter::bytes). The first that is given counts.
+    ///
+    /// ```
+    /// # use rs_cache_migrate::{CacheAdapter, TtlCache};
+    /// # use std::time::Duration;
+    /// let prompts = TtlCache::new(Duration::from_secs(3600))
+    ///     .weighing(|key: &String, value: &Vec<u8>| key.capacity() + value.capacity());
+    /// prompts.set("greeting".to_owned(), vec![0; 10_000]);
+    /// assert!(prompts.bytes() > Some(10_000));
+    /// ```
+    #[must_use]
+    pub fn weighing(self, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
+        self.0.weigher.set(weigh);
+        self
     }
 
     /// The value under this key.
@@ -182,6 +201,7 @@ where
         found
     }
 
+    #[inline]
     fn put(&self, key: K, entry: Entry<V>) {
         match Stored::new(entry, || self.0.clock.now()) {
             Some(stored) => drop(self.0.map.insert(key, stored)),
@@ -217,12 +237,31 @@ where
         Ok(self.entry(key))
     }
 
+    #[inline]
+    fn get_at_once(&self, key: &K) -> Option<Result<Option<Entry<V>>, CacheError>> {
+        Some(Ok(self.entry(key)))
+    }
+
     async fn set(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
+        self.set_at_once(key, entry)
+    }
+
+    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+        self.delete_at_once(key)
+    }
+
+    fn changes_at_once(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn set_at_once(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
         self.put(key.clone(), entry);
         Ok(())
     }
 
-    async fn delete(&self, key: &K) -> Result<(), CacheError> {
+    #[inline]
+    fn delete_at_once(&self, key: &K) -> Result<(), CacheError> {
         Self::delete(self, key);
         Ok(())
     }
@@ -257,6 +296,18 @@ where
 
     fn entries(&self) -> Entries {
         Entries::about(self.size() as u64)
+    }
+
+    /// The places of the map, used or not, and what some entries own on average, for all.
+    fn bytes(&self) -> Option<u64> {
+        let map = &self.0.map;
+        let owned = self.0.weigher.average(map.iter(), |weigh, entry| {
+            let value = entry.value().value();
+            value.map_or(0, |value| weigh(entry.key(), value))
+        });
+        // A byte for each place is the map's own.
+        let places = map.capacity() * (size_of::<(K, Stored<V>)>() + 1);
+        Some(places as u64 + (owned? * map.len() as f64) as u64)
     }
 
     fn stats(&self) -> Option<CacheStats> {

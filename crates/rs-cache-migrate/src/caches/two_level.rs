@@ -228,6 +228,10 @@ where
         self.far.list().await
     }
 
+    fn bytes(&self) -> Option<u64> {
+        self.far.bytes()
+    }
+
     fn entries(&self) -> Entries {
         self.far.entries()
     }

@@ -30,8 +30,6 @@ pub(crate) struct Meter {
     /// Reads that found nothing; those that found something are counted as hits elsewhere.
     missed: [Striped<AtomicU64>; 2],
     probes: [Probed; 2],
-    /// Changes of both.
-    changes: Striped<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -99,7 +97,6 @@ impl Meter {
             callers: [Timed::new(), Timed::new()],
             missed: [striped(), striped()],
             probes: [probed(), probed()],
-            changes: striped(),
         }
     }
 
@@ -128,6 +125,31 @@ impl Meter {
         let found = read.await;
         running.found(&found);
         found
+    }
+
+    /// The same of a read that need not wait.
+    #[inline]
+    pub(crate) fn watch_at_once<V>(
+        &self,
+        clock: &Clock,
+        side: Side,
+        lot: u32,
+        read: impl FnOnce() -> Option<Result<Option<Entry<V>>, CacheError>>,
+    ) -> Option<Result<Option<Entry<V>>, CacheError>> {
+        if lot & self.mask.load(Relaxed) != 0 {
+            return read();
+        }
+        let [legacy, new] = &self.callers;
+        let timed = match side {
+            Side::Legacy => legacy,
+            Side::New => new,
+        };
+        let since = clock.now();
+        let found = read()?;
+        if !matches!(&found, Ok(Some(entry)) if entry.near) {
+            timed.record(since, clock);
+        }
+        Some(found)
     }
 
     /// One of a pair of reads that nobody waits for.
@@ -176,11 +198,6 @@ impl Meter {
         missed.local().fetch_add(1, Relaxed);
     }
 
-    #[inline]
-    pub(crate) fn changed(&self) {
-        self.changes.local().fetch_add(1, Relaxed);
-    }
-
     /// Whether anything is timed at all.
     pub(crate) fn enable(&self, on: bool) {
         match (on, self.mask.load(Relaxed)) {
@@ -214,7 +231,6 @@ impl Meter {
                 times: probed.timed.times(),
                 ..SideWindow::default()
             }),
-            changes: sum(&self.changes),
         }
     }
 }
@@ -225,5 +241,4 @@ pub(crate) struct Reading {
     pub(crate) callers: [Times; 2],
     pub(crate) missed: [u64; 2],
     pub(crate) probes: [SideWindow; 2],
-    pub(crate) changes: u64,
 }

@@ -1,5 +1,8 @@
 //! What the pilot decides: pure, it takes windows and the time.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
 use rs_core::Share;

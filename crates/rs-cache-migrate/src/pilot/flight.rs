@@ -97,6 +97,7 @@ struct Counted {
     new_hits: u64,
     fallbacks: u64,
     errors: [u64; 2],
+    changes: u64,
     failed_changes: u64,
     compared: u64,
     differed: u64,
@@ -139,13 +140,16 @@ impl Counted {
             probes.next().unwrap_or_default(),
         ];
         let [legacy, new] = pick(state.stage, callers, probes, minimum);
+        let changes = self.changes.saturating_sub(before.changes);
+        // A set that failed is made good by a delete, which may fail as well: that is one change and not two.
+        let failed_changes = (self.failed_changes - before.failed_changes).min(changes);
         Window {
             stage: state.stage,
             legacy,
             new,
             fallbacks,
-            changes: self.meter.changes - before.meter.changes,
-            failed_changes: self.failed_changes - before.failed_changes,
+            changes,
+            failed_changes,
             compared: self.compared - before.compared,
             differed: self.differed - before.differed,
             ..Window::default()
@@ -197,6 +201,7 @@ where
             new_hits: self.counters.new_hits.value(),
             fallbacks: self.counters.fallbacks.value(),
             errors: [reads(Side::Legacy), reads(Side::New)],
+            changes: self.order.changes(),
             failed_changes: [CacheOperation::Set, CacheOperation::Delete]
                 .map(|operation| errors[(Side::New, operation)].value())
                 .iter()

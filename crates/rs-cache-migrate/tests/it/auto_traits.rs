@@ -79,6 +79,7 @@ fn every_public_type() {
         GatesConfig: "Send Sync Unpin Clone";
         Judged: "Send Sync Unpin Clone";
         Lookup<u8>: "Send Sync Unpin Copy Clone";
+        FleetReport: "Send Sync Unpin Clone";
         MigrationConfig: "Send Sync Unpin Clone";
         MigrationReport: "Send Sync Unpin Clone";
         MigrationState: "Send Sync Unpin Copy Clone";

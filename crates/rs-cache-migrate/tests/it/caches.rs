@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use rs_cache_migrate::{CacheAdapter, Entry, TtlCache};
+#[cfg(all(feature = "moka", feature = "quick-cache"))]
+use rs_cache_migrate::{ModularCache, ModularCacheConfig, Stored};
 use rs_core::{Clock, ClockHand};
 use rs_metrics::Surroundings;
 
@@ -153,4 +155,54 @@ async fn a_bare_map() {
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(CacheAdapter::get(&map, &"a").await.unwrap(), None);
     assert!(map.is_empty(), "what has expired goes when it is read");
+}
+
+/// Without somebody who weighs, nobody guesses.
+#[tokio::test]
+async fn what_entries_take_is_what_somebody_weighed() {
+    let (around, _) = around();
+    let weigh = |key: &String, value: &Vec<u8>| key.capacity() + value.capacity();
+    let plain = TtlCache::<String, Vec<u8>>::within(&around, HOUR);
+    plain.set("key".to_owned(), vec![0; 1000]);
+    assert_eq!(plain.bytes(), None);
+    let weighed = plain.weighing(weigh);
+    for number in 0..5000 {
+        weighed.set(format!("key {number}"), vec![0; 1000]);
+    }
+    let bytes = weighed.bytes().unwrap() as f64 / 5001.0;
+    assert!((1050.0..1250.0).contains(&bytes), "{bytes} bytes an entry");
+}
+
+#[cfg(all(feature = "moka", feature = "quick-cache"))]
+#[tokio::test]
+async fn what_entries_take_is_what_the_weigher_of_the_cache_says() {
+    let (around, _) = around();
+    let weigh = |key: &String, value: &Vec<u8>| key.capacity() + value.capacity();
+    let config = ModularCacheConfig::of(10_000);
+    let modular = ModularCache::<String, Vec<u8>>::within(&around, config).unwrap();
+    assert_eq!(modular.bytes(), None);
+    let modular = modular.weighing(weigh);
+    let entry = || Entry::of(vec![0; 1000]);
+    type Kept = Stored<Vec<u8>>;
+    let light: moka::sync::Cache<String, Kept> = moka::sync::Cache::new(100);
+    let heavy: moka::sync::Cache<String, Kept> = moka::sync::Cache::builder()
+        .weigher(|_, _| 500)
+        .max_capacity(1_000_000)
+        .build();
+    let quick: quick_cache::sync::Cache<String, Kept> = quick_cache::sync::Cache::new(100);
+    for number in 0..50 {
+        let key = format!("key {number}");
+        CacheAdapter::set(&modular, &key, entry()).await.unwrap();
+        CacheAdapter::set(&light, &key, entry()).await.unwrap();
+        CacheAdapter::set(&heavy, &key, entry()).await.unwrap();
+        CacheAdapter::set(&quick, &key, entry()).await.unwrap();
+    }
+    modular.shutdown();
+    light.run_pending_tasks();
+    heavy.run_pending_tasks();
+    let bytes = modular.bytes().unwrap() / 50;
+    assert!((1000..1200).contains(&bytes), "{bytes} bytes an entry");
+    assert_eq!(light.bytes(), None);
+    assert_eq!(heavy.bytes(), Some(25_000));
+    assert_eq!(quick.bytes(), None);
 }

@@ -359,3 +359,19 @@ proptest! {
         }
     }
 }
+
+/// All 200 runs take minutes here, so they are for `cargo xtask test --long`.
+#[test]
+fn the_table_in_the_docs_is_what_the_simulation_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../../docs/cache-migration.md")).unwrap();
+    let long = std::env::var_os("RS_PATTERNS_LONG").is_some_and(|set| set == "1");
+    let repeated = [crate::table::REPEATED, 200];
+    for runs in repeated.into_iter().take(if long { 2 } else { 1 }) {
+        let table = crate::table::table(runs).unwrap();
+        assert!(
+            page.contains(&table),
+            "stale: `cargo run --release -p rs-cache-migrate --example degradations -- 200` says\n{table}"
+        );
+    }
+}

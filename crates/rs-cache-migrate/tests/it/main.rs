@@ -10,6 +10,10 @@ mod caches;
 mod control;
 mod failures;
 mod flags;
+#[cfg(feature = "redis")]
+mod fleet;
+#[cfg(feature = "redis")]
+mod fleet_race;
 mod gates;
 #[path = "../../examples/degradations/lab.rs"]
 mod lab;
@@ -23,4 +27,6 @@ mod redis_cache;
 mod shadow;
 mod steps;
 mod support;
+#[path = "../../examples/degradations/table.rs"]
+mod table;
 mod two_level;

@@ -15,7 +15,8 @@ use std::{
 };
 
 use rs_cache_migrate::{
-    BackfillConfig, CacheAdapter, CacheMigration, Entry, MigrationConfig, RedisCache, Stage,
+    BackfillConfig, CacheAdapter, CacheMigration, Entry, MigrationConfig, RedisCache, RedisFleet,
+    Stage,
 };
 use rs_core::{Label, Rate, Share};
 use rs_metrics::Surroundings;
@@ -27,21 +28,27 @@ use tokio::{
 
 use crate::{
     redis_cache::Text,
-    support::{HOUR, by},
+    support::{HOUR, by, runs},
 };
 
-const KEYS: u64 = 128;
+pub(crate) const KEYS: u64 = 128;
 const WRITERS: u64 = 3;
 /// What each server may take for an operation.
-const LIMIT: Duration = Duration::from_millis(250);
+pub(crate) const LIMIT: Duration = Duration::from_millis(250);
 /// The two processes differ by one step for less than this.
-const PROPAGATION: Duration = Duration::from_millis(300);
+pub(crate) const PROPAGATION: Duration = Duration::from_millis(300);
+/// Who is not heard of for this long is lost to its fleet.
+pub(crate) const LEASE: Duration = Duration::from_millis(800);
 /// Tells the second process that it is one: where the servers are, its name, where it writes.
-const SECOND: &str = "RS_CACHE_MIGRATE_SECOND";
+pub(crate) const SECOND: &str = "RS_CACHE_MIGRATE_SECOND";
 
-type Raced = CacheMigration<u64, u64, RedisCache<Text>, RedisCache<Text>>;
+pub(crate) type Raced = CacheMigration<u64, u64, RedisCache<Text>, RedisCache<Text>>;
 
-fn make(legacy: &str, new: &str) -> (Raced, RedisCache<Text>, RedisCache<Text>) {
+pub(crate) fn make(
+    legacy: &str,
+    new: &str,
+    propagation: Duration,
+) -> (Raced, RedisCache<Text>, RedisCache<Text>) {
     let cache = |url: &str| {
         RedisCache::new(url, Text)
             .unwrap()
@@ -51,7 +58,7 @@ fn make(legacy: &str, new: &str) -> (Raced, RedisCache<Text>, RedisCache<Text>) 
     let (legacy, new) = (cache(legacy).bare(), cache(new));
     let config = MigrationConfig::default()
         .shared_by_processes()
-        .with_propagation(PROPAGATION)
+        .with_propagation(propagation)
         .with_doubts(1_000_000)
         .with_steps([Share::of(0.5).unwrap(), Share::ALL]);
     let around = Surroundings::apart();
@@ -60,7 +67,7 @@ fn make(legacy: &str, new: &str) -> (Raced, RedisCache<Text>, RedisCache<Text>) 
     (migration, legacy, new)
 }
 
-fn micros() -> u64 {
+pub(crate) fn micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     since.as_micros() as u64
 }
@@ -68,10 +75,10 @@ fn micros() -> u64 {
 /// Lines of `number kind key value began ended`: a change has a line when it begins, with `ended` 0, and one when
 /// it went well. A process that is killed leaves what it had begun.
 #[derive(Clone)]
-struct Log(Arc<std::fs::File>);
+pub(crate) struct Log(Arc<std::fs::File>);
 
 impl Log {
-    fn to(path: &str) -> Self {
+    pub(crate) fn to(path: &str) -> Self {
         let open = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -86,7 +93,7 @@ impl Log {
 }
 
 /// Writes, reads and copies until it is over.
-async fn work(migration: Raced, log: Log, first: u64, over: Arc<AtomicBool>) {
+pub(crate) async fn work(migration: Raced, log: Log, first: u64, over: Arc<AtomicBool>) {
     let next = Arc::new(AtomicU64::new(first));
     let hot = || match fastrand::bool() {
         true => fastrand::u64(0..8),
@@ -165,6 +172,14 @@ async fn work(migration: Raced, log: Log, first: u64, over: Arc<AtomicBool>) {
     }
 }
 
+/// A replica of this name in the fleet whose record is there.
+pub(crate) fn member(url: &str, replica: &str) -> RedisFleet {
+    RedisFleet::new(url, replica)
+        .unwrap()
+        .with_lease(LEASE)
+        .with_limit(LIMIT)
+}
+
 async fn step(migration: &Raced, order: &str) {
     let taken = match order.split_once(' ') {
         Some(("share", part)) => {
@@ -176,6 +191,10 @@ async fn step(migration: &Raced, order: &str) {
             "advance" => migration.advance(by()).await,
             "back" => migration.step_back(by()).await,
             "rollback" => migration.rollback(by()),
+            "try rollback" => {
+                let _ = migration.rollback(by());
+                return;
+            }
             "release" => {
                 // The next step must not wait here while others take it.
                 let settled = || async { migration.state().settled };
@@ -192,21 +211,31 @@ async fn step(migration: &Raced, order: &str) {
 }
 
 /// The second process: does as it is told until it is told to stop.
-async fn second(told: &str) {
+pub(crate) async fn second(told: &str) {
     let words: Vec<_> = told.split('\n').collect();
-    let [legacy, new, path, first, stage, share, epoch] = words[..] else {
+    let [legacy, new, path, first, stage, share, epoch, fleet] = words[..] else {
         unreachable!("{told}")
     };
-    let (migration, ..) = make(legacy, new);
+    // A fleet says who has heard of a step.
+    let propagation = if fleet.is_empty() {
+        PROPAGATION
+    } else {
+        Duration::ZERO
+    };
+    let (migration, ..) = make(legacy, new, propagation);
     let stage = Stage::ALL
         .iter()
         .copied()
         .find(|known| known.as_str() == stage)
         .unwrap();
     let share = Share::of(share.parse().unwrap()).unwrap();
-    migration
-        .join(stage, share, epoch.parse().unwrap(), by())
-        .unwrap();
+    match fleet {
+        "" => {
+            let join = migration.join(stage, share, epoch.parse().unwrap(), by());
+            join.unwrap();
+        }
+        fleet => drop(migration.join_fleet(member(fleet, path)).await.unwrap()),
+    }
     let over = Arc::new(AtomicBool::new(false));
     let log = Log::to(path);
     let working = tokio::spawn(work(
@@ -235,14 +264,14 @@ async fn second(told: &str) {
     println!("\n@over");
 }
 
-struct Second {
-    child: Child,
+pub(crate) struct Second {
+    pub(crate) child: Child,
     orders: ChildStdin,
     answers: tokio::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Second {
-    async fn start(test: &str, told: String) -> Self {
+    pub(crate) async fn start(test: &str, told: String) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env(SECOND, told)
@@ -262,7 +291,7 @@ impl Second {
         second
     }
 
-    async fn hear(&mut self, answer: &str) {
+    pub(crate) async fn hear(&mut self, answer: &str) {
         let heard = async {
             loop {
                 let line = self.answers.next_line().await.unwrap();
@@ -275,7 +304,7 @@ impl Second {
         heard.unwrap_or_else(|_| panic!("no {answer}"));
     }
 
-    async fn order(&mut self, order: &str) {
+    pub(crate) async fn order(&mut self, order: &str) {
         self.orders
             .write_all(format!("{order}\n").as_bytes())
             .await
@@ -291,7 +320,7 @@ struct Change {
 }
 
 /// Whatever was read must not have been overwritten before the read began.
-fn judge(lines: &str, last: &[(u64, u64, u64)]) -> (usize, Vec<String>) {
+pub(crate) fn judge(lines: &str, last: &[(u64, u64, u64)]) -> (usize, Vec<String>) {
     let mut changes: HashMap<(u64, u64), Change> = HashMap::new();
     let mut reads = vec![];
     for line in lines.lines() {
@@ -363,11 +392,6 @@ enum Trouble {
     Process,
 }
 
-fn runs(count: u64) -> u64 {
-    let runs = std::env::var("RACE_RUNS").ok();
-    runs.and_then(|runs| runs.parse().ok()).unwrap_or(count)
-}
-
 /// Breaks something, and mends it.
 async fn disturb(servers: [&Redis; 2], proxies: [&FaultProxy; 2]) {
     let side = usize::from(fastrand::bool());
@@ -421,7 +445,7 @@ async fn race(test: &str, steps: u64, trouble: Trouble) {
     );
     let folder = legacy.folder().to_owned();
     let path = |number: u64| folder.join(format!("log-{number}")).display().to_string();
-    let (migration, old_cache, new_cache) = make(&legacy.url(), &new.url());
+    let (migration, old_cache, new_cache) = make(&legacy.url(), &new.url(), PROPAGATION);
     let over = Arc::new(AtomicBool::new(false));
     let working = tokio::spawn(work(
         migration.clone(),
@@ -433,7 +457,7 @@ async fn race(test: &str, steps: u64, trouble: Trouble) {
     let told = |number: u64, migration: &Raced| {
         let state = migration.state();
         format!(
-            "redis://{}\nredis://{}\n{}\n{}\n{}\n{}\n{}",
+            "redis://{}\nredis://{}\n{}\n{}\n{}\n{}\n{}\n",
             to_legacy.addr(),
             to_new.addr(),
             path(number),
@@ -497,6 +521,20 @@ async fn race(test: &str, steps: u64, trouble: Trouble) {
     other.hear("@over").await;
     other.child.wait().await.unwrap();
 
+    let logs: Vec<_> = (0..=number).map(path).collect();
+    let (reads, done) = verdict(&migration, &old_cache, &new_cache, &logs).await;
+    println!(
+        "{reads} reads and {done} changes, {rolled_back} rollbacks, {number} second processes: none wrong"
+    );
+}
+
+/// When all have ended: what each has read, and what is left. How many reads and changes there were.
+pub(crate) async fn verdict(
+    migration: &Raced,
+    old_cache: &RedisCache<Text>,
+    new_cache: &RedisCache<Text>,
+    logs: &[String],
+) -> (usize, usize) {
     // When the dust has settled: what was given up is over, and marks have lapsed.
     tokio::time::sleep(LIMIT * 2).await;
     let up = || async {
@@ -527,8 +565,8 @@ async fn race(test: &str, steps: u64, trouble: Trouble) {
         }
     }
     let mut lines = String::new();
-    for number in 0..=number {
-        let mut file = std::fs::File::open(path(number)).unwrap();
+    for path in logs {
+        let mut file = std::fs::File::open(path).unwrap();
         file.read_to_string(&mut lines).unwrap();
     }
     let (reads, wrong) = judge(&lines, &last);
@@ -536,12 +574,9 @@ async fn race(test: &str, steps: u64, trouble: Trouble) {
         .lines()
         .filter(|line| !line.starts_with('r') && !line.ends_with(" 0"))
         .count();
-    println!(
-        "{reads} reads and {done} changes, {rolled_back} rollbacks, {number} second processes: {} wrong",
-        wrong.len()
-    );
     assert!(reads > 100 && done > 100, "it was busy");
     assert_eq!(wrong.len(), 0, "{:#?}", &wrong[..wrong.len().min(5)]);
+    (reads, done)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,14 @@ use rs_metrics::{Registry, Surroundings};
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) type Plain = CacheMigration<String, u64, Remote, Remote>;
 
+/// So many runs of a race: 40 in CI, 400 with `cargo xtask test --long`, or as `RACE_RUNS` says.
+pub(crate) fn runs(few: u64) -> u64 {
+    let asked = std::env::var("RACE_RUNS").ok();
+    let asked = asked.and_then(|runs| runs.parse().ok());
+    let long = std::env::var_os("RS_PATTERNS_LONG").is_some_and(|set| set == "1");
+    asked.unwrap_or(if long { few * 10 } else { few })
+}
+
 pub(crate) fn by() -> Mandate {
     Mandate::new("anna", "a test")
 }

@@ -3,7 +3,9 @@
 use std::{collections::HashSet, str::FromStr, time::Duration};
 
 use proptest::prelude::*;
-use rs_core::{Call, Clock, Correlation, Criticality, Enforcement, RoutingKey, Share, hash};
+use rs_core::{
+    Call, Clock, Correlation, Criticality, Enforcement, RoutingKey, Share, TimeLimits, hash,
+};
 
 use crate::support::cases;
 
@@ -73,6 +75,36 @@ fn a_new_call_claims_nothing() {
     assert!(Criticality::Sheddable < Criticality::SheddablePlus);
     assert!(Criticality::SheddablePlus < Criticality::Critical);
     assert!(Criticality::Critical < Criticality::CriticalPlus);
+}
+
+#[test]
+fn a_child_belongs_to_the_request_and_lasts_no_longer() {
+    let clock = Clock::default();
+    let limits = TimeLimits::NONE
+        .on_call(Duration::from_secs(2))
+        .on_attempt(Duration::from_millis(300));
+    let parent = Call::new("order")
+        .within(Duration::from_secs(1), &clock)
+        .within_limits(limits)
+        .with_key("customer-17")
+        .with_correlation(Correlation::fresh())
+        .with_criticality(Criticality::Sheddable)
+        .safe_to_repeat()
+        .at_attempt(3)
+        .as_hedge(1);
+    let child = parent.child("charge");
+    assert_eq!(child.name(), Call::new("charge").name());
+    assert_ne!(child.id(), parent.id());
+    assert_ne!(child.id(), parent.child("charge").id());
+    assert_eq!((child.attempt(), child.hedge()), (1, 0));
+    assert_eq!(child.correlation(), parent.correlation());
+    assert_eq!(child.criticality(), Criticality::Sheddable);
+    assert_eq!((child.key(), child.is_safe_to_repeat()), (None, false));
+    assert_eq!(child.deadline(), parent.deadline());
+    // All of the child's attempts have the time that one attempt of its parent has.
+    assert_eq!(child.limits().call(), Some(Duration::from_millis(300)));
+    assert_eq!(child.limits().attempt(), None);
+    assert_eq!(Call::new("a").child("b").limits(), TimeLimits::NONE);
 }
 
 /// FNV-1a as its authors wrote it, then SplitMix64's finisher: replicas rely on these.

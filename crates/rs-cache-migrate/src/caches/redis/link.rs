@@ -5,12 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{AsyncConnectionConfig, Client, RedisResult, aio::MultiplexedConnection, cmd};
-use rs_core::Clock;
+use redis::{
+    AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection, cmd,
+};
+use rs_core::{Clock, unless};
+
+use crate::CacheError;
 
 /// Commands are carried out in the order in which they are sent through it. When it is lost, the server is told
 /// to forget what it has not read of it before anything goes through the next.
-pub(super) struct Link {
+pub(crate) struct Link {
     client: Client,
     clock: Clock,
     born: Instant,
@@ -26,8 +30,8 @@ struct State {
 }
 
 #[derive(Clone)]
-pub(super) struct Open {
-    pub(super) connection: MultiplexedConnection,
+pub(crate) struct Open {
+    pub(crate) connection: MultiplexedConnection,
     number: u64,
     address: String,
     /// At least so much the server's clock is ahead of the time since `born`, in milliseconds.
@@ -35,7 +39,7 @@ pub(super) struct Open {
 }
 
 impl Link {
-    pub(super) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         let clock = Clock::tokio();
         Self {
             client,
@@ -55,12 +59,8 @@ impl Link {
         i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.clock.now()
-    }
-
-    pub(super) const fn clock(&self) -> &Clock {
-        &self.clock
     }
 
     fn open(&self) -> Option<Open> {
@@ -68,7 +68,7 @@ impl Link {
     }
 
     /// The connection that there is, or a new one.
-    pub(super) async fn get(&self, limit: Duration) -> RedisResult<Open> {
+    pub(crate) async fn get(&self, limit: Duration) -> RedisResult<Open> {
         if let Some(open) = self.open() {
             return Ok(open);
         }
@@ -111,8 +111,36 @@ impl Link {
         Ok(open)
     }
 
+    /// What comes of it within the limit, connecting included.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        limit: Duration,
+        what: impl FnOnce(Open) -> F + Send,
+    ) -> Result<T, CacheError>
+    where
+        F: Future<Output = Result<T, RedisError>> + Send,
+    {
+        let mut used = None;
+        let asked = async {
+            let open = self.get(limit).await?;
+            used = Some(open.clone());
+            what(open).await
+        };
+        let answer = match unless(self.clock.sleep(limit), asked).await {
+            Some(Err(error)) if error.is_timeout() => Err(CacheError::TookTooLong(limit)),
+            Some(Err(error)) if error.is_io_error() => Err(CacheError::failed(error)),
+            Some(answer) => return answer.map_err(CacheError::failed),
+            None => Err(CacheError::TookTooLong(limit)),
+        };
+        // Nobody knows whether anything will come through it again.
+        if let Some(open) = used {
+            self.lose(&open);
+        }
+        answer
+    }
+
     /// Nothing comes through it any more.
-    pub(super) fn lose(&self, open: &Open) {
+    pub(crate) fn lose(&self, open: &Open) {
         let mut state = self.state();
         if state
             .open
@@ -125,7 +153,7 @@ impl Link {
     }
 
     /// The server said that it is this late there, in milliseconds.
-    pub(super) fn hear(&self, open: &Open, server: i64) {
+    pub(crate) fn hear(&self, open: &Open, server: i64) {
         let ahead = server - self.elapsed();
         if let Some(now) = &mut self.state().open
             && now.number == open.number
@@ -135,7 +163,7 @@ impl Link {
     }
 
     /// This moment by the server's clock, or a little earlier.
-    pub(super) fn there(&self, open: &Open, moment: Instant) -> i64 {
+    pub(crate) fn there(&self, open: &Open, moment: Instant) -> i64 {
         let since = moment.saturating_duration_since(self.born);
         let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         since.saturating_add(open.ahead)

@@ -1,10 +1,10 @@
 mod codec;
-mod link;
+pub(crate) mod link;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use redis::{Client, FromRedisValue, RedisError, Script, ToRedisArgs, Value, cmd, pipe};
-use rs_core::{Deadline, unless};
+use rs_core::Deadline;
 
 #[cfg(feature = "json")]
 pub use codec::AsJson;
@@ -176,25 +176,7 @@ impl<C: Send + Sync + 'static> RedisCache<C> {
     where
         F: Future<Output = Result<T, RedisError>> + Send,
     {
-        let link = &self.0.link;
-        let limit = self.0.limit;
-        let mut used = None;
-        let asked = async {
-            let open = link.get(limit).await?;
-            used = Some(open.clone());
-            what(open).await
-        };
-        let answer = match unless(link.clock().sleep(limit), asked).await {
-            Some(Err(error)) if error.is_timeout() => Err(CacheError::TookTooLong(limit)),
-            Some(Err(error)) if error.is_io_error() => Err(failed(error)),
-            Some(answer) => return answer.map_err(failed),
-            None => Err(CacheError::TookTooLong(limit)),
-        };
-        // Nobody knows whether anything will come through it again.
-        if let Some(open) = used {
-            link.lose(&open);
-        }
-        answer
+        self.0.link.ask(self.0.limit, what).await
     }
 
     /// Changes a key now or never; whether it did.
