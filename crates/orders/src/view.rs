@@ -88,6 +88,10 @@ impl Before {
         lines.push(Vec::new());
         lines.push(prices(demo));
         lines.push(workers(demo));
+        lines.push(vec![
+            (Tone::Plain, format!("{:<9}", "lately")),
+            (Tone::Quiet, demo.desk.summary()),
+        ]);
         lines.push(Vec::new());
         *self = now;
         lines
@@ -249,7 +253,6 @@ fn workers(demo: &Demo) -> Line {
         };
         line.push((tone, format!("{name} {}   ", status.state)));
     }
-    line.push((Tone::Quiet, demo.desk.summary()));
     line
 }
 

@@ -32,7 +32,7 @@ impl Desk {
             shop: Arc::clone(shop),
             load: Arc::clone(load),
             before: Mutex::new(load.meter.reading()),
-            summary: Mutex::default(),
+            summary: Mutex::new("the first summary comes after ten seconds".to_owned()),
             refresh_fails: AtomicBool::new(false),
         })
     }

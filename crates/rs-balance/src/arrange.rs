@@ -322,8 +322,8 @@ impl<T, G> Roster<T, G> {
             } else {
                 1.0
             };
-            if weighted && entry.weight != entry.weight_before {
-                due = due.min(step(entry.weight_since, now, change));
+            if weighted && let Some(way) = &entry.way {
+                due = due.min(step(way.since, now, change));
             }
             let chance = match config.slow_start() {
                 Some(slow) if entry.slow_since != NEVER => {

@@ -43,9 +43,10 @@ pub(crate) struct Counts {
 pub(crate) struct Entry<T, G> {
     pub(crate) node: Arc<Node<T, G>>,
     pub(crate) weight: f32,
-    /// From which weight it is on its way, and since when.
-    pub(crate) weight_before: f32,
-    pub(crate) weight_since: Nanos,
+    /// Of its id: who goes gives others new places, and their ids lie far apart.
+    hash: u32,
+    /// How it came to its weight, if it had another one before.
+    pub(crate) way: Option<Box<Way>>,
     /// Since when it starts slowly; [`NEVER`](crate::common::NEVER) if it does not.
     pub(crate) slow_since: Nanos,
     /// Until when it is ejected; 0 if it is not.
@@ -53,8 +54,6 @@ pub(crate) struct Entry<T, G> {
     pub(crate) order: Option<Box<Order>>,
     /// What it had counted when it was last compared.
     seen: [u32; 2],
-    /// Of its id: who goes gives others new places, and their ids lie far apart.
-    hash: u64,
     pub(crate) zone: u16,
     pub(crate) priority: u16,
     pub(crate) registry: EndpointHealth,
@@ -63,6 +62,13 @@ pub(crate) struct Entry<T, G> {
     pub(crate) level: u8,
     /// It is one of those that this client uses.
     pub(crate) used: bool,
+}
+
+/// From which weight an endpoint is on its way to another, and since when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) from: f32,
+    pub(crate) since: Nanos,
 }
 
 /// Somebody ordered that an endpoint be out of service.
@@ -100,17 +106,16 @@ impl Standing {
 }
 
 impl<T, G> Entry<T, G> {
-    pub(crate) fn new(node: Arc<Node<T, G>>, now: Nanos) -> Self {
+    pub(crate) const fn new(node: Arc<Node<T, G>>) -> Self {
         Self {
             node,
             weight: 1.0,
-            weight_before: 1.0,
-            weight_since: now,
+            hash: 0,
+            way: None,
             slow_since: crate::common::NEVER,
             ejected_until: 0,
             order: None,
             seen: [0; 2],
-            hash: 0,
             zone: NOWHERE,
             priority: 0,
             registry: EndpointHealth::Healthy,
@@ -166,12 +171,15 @@ impl<T, G> Entry<T, G> {
 
     /// How much it can carry now, on its way to a new weight.
     pub(crate) fn weight_at(&self, now: Nanos, change: Nanos) -> f32 {
-        let passed = now.saturating_sub(self.weight_since);
-        if passed >= change || self.weight_before == self.weight {
+        let Some(way) = &self.way else {
+            return self.weight;
+        };
+        let passed = now.saturating_sub(way.since);
+        if passed >= change {
             return self.weight;
         }
         let part = passed as f64 / change as f64;
-        let (from, to) = (f64::from(self.weight_before), f64::from(self.weight));
+        let (from, to) = (f64::from(way.from), f64::from(self.weight));
         (from + (to - from) * part) as f32
     }
 }
@@ -193,12 +201,16 @@ impl<T, G> Roster<T, G> {
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<usize> {
-        let hash = self.hasher.hash_one(id);
+        let hash = spread(self.hash(id));
         let is_it = |place: &u32| {
             let entry = self.entries.get(*place as usize);
             entry.is_some_and(|entry| *entry.node.id == *id)
         };
         self.index.find(hash, is_it).map(|place| *place as usize)
+    }
+
+    fn hash(&self, id: &str) -> u32 {
+        self.hasher.hash_one(id) as u32
     }
 
     pub(crate) fn entry(&mut self, id: &str) -> Option<&mut Entry<T, G>> {
@@ -215,8 +227,8 @@ impl<T, G> Roster<T, G> {
 
     pub(crate) fn add(&mut self, mut entry: Entry<T, G>) {
         let place = self.entries.len() as u32;
-        let hash = self.hasher.hash_one(&*entry.node.id);
-        entry.hash = hash;
+        entry.hash = self.hash(&entry.node.id);
+        let hash = spread(entry.hash);
         self.entries.push(entry);
         let hash_of = hash_in(&self.entries);
         self.index.insert_unique(hash, place, hash_of);
@@ -273,7 +285,15 @@ impl<T, G> Roster<T, G> {
 
 /// The hash of the id of the entry at a place.
 fn hash_in<T, G>(entries: &[Entry<T, G>]) -> impl Fn(&u32) -> u64 {
-    move |place| entries.get(*place as usize).map_or(0, |entry| entry.hash)
+    move |place| {
+        let entry = entries.get(*place as usize);
+        entry.map_or(0, |entry| spread(entry.hash))
+    }
+}
+
+/// Half a hash over all the bits that a table looks at.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Counts {

@@ -12,7 +12,7 @@ use crate::{
     event,
     inner::Inner,
     node::Node,
-    roster::{Entry, Order},
+    roster::{Entry, Order, Way},
     sync::Arc,
 };
 
@@ -131,8 +131,8 @@ where
                     };
                     let number = roster.next_number();
                     let node = Node::new(number, Std::clone(&self.common), id, guard, value);
-                    let mut entry = Entry::new(Arc::new(node), now);
-                    (entry.weight, entry.weight_before) = (endpoint.weight, endpoint.weight);
+                    let mut entry = Entry::new(Arc::new(node));
+                    entry.weight = endpoint.weight;
                     entry.slow_since = if slow { now } else { NEVER };
                     roster.add(entry);
                     kept.push(true);
@@ -284,9 +284,9 @@ impl<T, G> Entry<T, G> {
         if weight == self.weight {
             return;
         }
-        self.weight_before = self.weight_at(now, nanos(config.weight_change()));
+        let from = self.weight_at(now, nanos(config.weight_change()));
         self.weight = weight;
-        self.weight_since = now;
+        self.way = Some(Box::new(Way { from, since: now }));
     }
 
     /// Somebody says something about its health; if it gets well by that, it starts slowly.

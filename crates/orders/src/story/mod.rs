@@ -35,7 +35,7 @@ static STORIES: [Story; 8] = [
     },
     Story {
         name: "slow-instance",
-        about: "one of three takes 200ms longer: p99 is back within 5s",
+        about: "one of three takes 200ms longer, or more: p99 is back within 5s",
         play: |stage| Box::pin(outages::slow_instance(stage)),
     },
     Story {

@@ -50,7 +50,11 @@ pub(super) async fn slow_instance(stage: &mut Stage) -> Result<()> {
     // Below that, it is the machine's own noise.
     let limit = 2 * normal.max(Duration::from_millis(5));
     let before = stage.demo.load.meter.reading();
-    stage.cause("inventory-2 slow 200ms").await?;
+    // So slow that it would show, if calls went there as before: also on a machine that is slow itself.
+    let slow = (4 * normal).clamp(Duration::from_millis(200), Duration::from_millis(450));
+    stage
+        .cause(&format!("inventory-2 slow {}ms", slow.as_millis()))
+        .await?;
     let clock = Clock::default();
     let begun = clock.now();
     let (mut back, mut last) = (None, Duration::MAX);
@@ -62,7 +66,7 @@ pub(super) async fn slow_instance(stage: &mut Stage) -> Result<()> {
     let stays = stage.watch(stage.seconds(5.0, 2.0)).await.quantile(0.99);
     let all = stage.demo.load.meter.reading().since(&before);
     let seen = |time| format!("{}, normal {}", millis(time), millis(normal));
-    let after = back.map_or(String::new(), |back| format!(" after {}", millis(back)));
+    let after = back.map_or(String::new(), |back| format!(", after {}", millis(back)));
     stage.promise(
         "p99 within 2 x normal in 5s",
         back.is_some(),
@@ -106,6 +110,14 @@ pub(super) async fn flapping_instance(stage: &mut Stage) -> Result<()> {
     stage.open(100.0).await;
     let demo = Arc::clone(&stage.demo);
     let changes = stage.demo.shop.payments.breaker.snapshot().state_changes;
+    let calls = || {
+        demo.fleet
+            .named("payments-2")
+            .iter()
+            .map(|one| one.calls())
+            .sum::<u64>()
+    };
+    let called = calls();
     let before = stage.demo.load.meter.reading();
     let times = stage.seconds(10.0, 4.0).as_secs();
     say!("  > payments-2 fail, payments-2 ok, in turns, {times} times, 400ms each");
@@ -118,6 +130,12 @@ pub(super) async fn flapping_instance(stage: &mut Stage) -> Result<()> {
     stage.demo.load.settle().await;
     let all = stage.demo.load.meter.reading().since(&before);
     stage.promise_none_failed(&all);
+    let called = calls() - called;
+    stage.promise(
+        "10% of the calls at most go to it",
+        called * 10 <= all.all(),
+        format!("{called} of {}", all.all()),
+    );
     let changes = stage.demo.shop.payments.breaker.snapshot().state_changes - changes;
     stage.promise(
         "the breaker of the service stays closed",
