@@ -124,8 +124,7 @@
 //! - DNS: priorities of SRV records but the best, and what `resolv.conf` says beside servers.
 //! - etcd: several instances on one lease, a password that is read from a file.
 //! - Kubernetes: programs that make credentials (`exec`), one watch for many services.
-//! - TLS to Redis comes through features of the `redis` crate, which is not tested here.
-//! - TLS for Consul and etcd from a file: a [`BackendConfig`] has only the authorities of the system.
+//! - TLS for Consul, etcd and Redis from a file: a [`BackendConfig`] has only the authorities of the system.
 //! - Another configuration for [`Cached`] and [`Merge`] while they run.
 
 mod backend;

@@ -178,9 +178,32 @@ impl TlsConfig {
     pub(crate) fn client(&self) -> &Arc<ClientConfig> {
         &self.0.client
     }
+}
 
+#[cfg(any(feature = "http-client", feature = "redis"))]
+impl TlsConfig {
     pub(crate) fn server_name(&self) -> Option<&ServerName<'static>> {
         self.0.server_name.as_ref()
+    }
+}
+
+#[cfg(feature = "redis")]
+impl TlsConfig {
+    /// The authorities, if they are not the system's, and who this client is.
+    pub(crate) fn in_pem(&self) -> (Option<Vec<u8>>, Option<Identity>) {
+        let authorities = match &self.0.trust {
+            Trust::These(pem) => Some(pem.clone()),
+            Trust::System | Trust::Nobody => None,
+        };
+        (authorities, self.0.identity.clone())
+    }
+}
+
+/// For clients that take what the process has: it has this one, unless somebody chose another.
+#[cfg(feature = "redis")]
+pub(crate) fn provide() {
+    if CryptoProvider::get_default().is_none() {
+        let _ = CryptoProvider::install_default(Arc::unwrap_or_clone(provider()));
     }
 }
 

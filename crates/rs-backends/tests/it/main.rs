@@ -46,7 +46,12 @@ mod redis_lies;
 mod rubbish;
 #[cfg(all(feature = "consul", feature = "etcd", feature = "redis"))]
 mod steady;
-#[cfg(all(feature = "consul", feature = "etcd", feature = "tls"))]
+#[cfg(all(
+    feature = "consul",
+    feature = "etcd",
+    feature = "redis",
+    feature = "tls"
+))]
 mod tls;
 mod wrappers;
 

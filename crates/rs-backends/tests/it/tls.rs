@@ -7,8 +7,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use rs_backends::{Backend, BackendError, Consul, ConsulConfig, Etcd, EtcdConfig, TlsConfig};
-use rs_testkit::{Consul as ConsulServer, Etcd as EtcdServer};
+use rs_backends::{
+    Backend, BackendError, Consul, ConsulConfig, Etcd, EtcdConfig, Redis, RedisConfig, TlsConfig,
+};
+use rs_testkit::{Consul as ConsulServer, Etcd as EtcdServer, Redis as RedisServer};
 use tempfile::TempDir;
 
 /// An authority of one's own, and whom it has signed: files in PEM.
@@ -140,6 +142,87 @@ async fn etcd_over_tls_is_who_it_says_and_so_are_we() {
             "{who}: {refused:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn redis_over_tls_is_who_it_says_and_so_are_we() {
+    let authority = Authority::new();
+    let [certificate, key, ca] = authority.server("127.0.0.1");
+    let server = RedisServer::builder().tls(certificate, key, ca).start();
+    let server = server.await.unwrap();
+    let with = |tls: Option<TlsConfig>| {
+        let mut config = RedisConfig::new(&server.tls_url()).unwrap();
+        if let Some(tls) = tls {
+            config = config.with_tls(tls).unwrap();
+        }
+        Redis::new("redis", config)
+    };
+    let ours = with(Some(authority.client()));
+    ours.register(instance("a", "1")).await.unwrap();
+    let mut watch = ours.watch("a").unwrap();
+    assert_eq!(watch.changed().await.unwrap().len(), 1);
+    for (who, tls) in wrong(&authority) {
+        let named = tls
+            .as_ref()
+            .is_some_and(|tls| format!("{tls:?}").contains("other.example"));
+        if named {
+            let config = RedisConfig::new(&server.tls_url()).unwrap();
+            let refused = config.with_tls(tls.unwrap()).unwrap_err();
+            assert_eq!(refused.field(), "tls");
+            continue;
+        }
+        let refused = with(tls).discover("a").await;
+        assert!(
+            matches!(refused, Err(BackendError::Unreachable(_))),
+            "{who}: {refused:?}"
+        );
+    }
+    let plain = RedisConfig::new("redis://127.0.0.1").unwrap();
+    assert_eq!(
+        plain.with_tls(authority.client()).unwrap_err().field(),
+        "tls"
+    );
+    let careless = format!("{}/#insecure", server.tls_url());
+    assert_eq!(RedisConfig::new(&careless).unwrap_err().field(), "url");
+}
+
+#[tokio::test]
+async fn a_user_of_redis_needs_only_its_keys_and_a_few_commands() {
+    let server = RedisServer::start().await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+    let rules = [
+        "on",
+        ">s3cr3t",
+        "~{rs-backends:*",
+        "+@read",
+        "+@write",
+        "+@scripting",
+        "+@connection",
+        "+ping",
+        "+time",
+        "-@dangerous",
+    ];
+    let mut set = redis::cmd("ACL");
+    set.arg("SETUSER").arg("app").arg(&rules);
+    let _: () = set.query_async(&mut raw).await.unwrap();
+    let url = |user: &str| format!("redis://{user}@{}", server.addr());
+    let with = |user: &str| Redis::new("redis", RedisConfig::new(&url(user)).unwrap());
+    let app = with("app:s3cr3t");
+    app.register(instance("a", "1")).await.unwrap();
+    let mut watch = app.watch("a").unwrap();
+    assert_eq!(watch.changed().await.unwrap().len(), 1);
+    assert!(app.health_check().await.health().is_up());
+    let wrong = with("app:an0ther").discover("a").await.unwrap_err();
+    assert!(
+        wrong.may_pass() && !format!("{wrong:?}").contains("an0ther"),
+        "{wrong:?}"
+    );
+    let elsewhere = RedisConfig::new(&url("app:s3cr3t")).unwrap();
+    let elsewhere = Redis::new("redis", elsewhere.with_prefix("others").unwrap());
+    let refused = elsewhere.register(instance("a", "1")).await.unwrap_err();
+    assert!(matches!(refused, BackendError::Refused(_)), "{refused:?}");
+    app.deregister("a", "1").await.unwrap();
 }
 
 #[test]
