@@ -85,7 +85,7 @@ enum Kind {
     #[cfg(feature = "kubernetes")]
     Kubernetes(Box<KubernetesConfig>),
     #[cfg(feature = "redis")]
-    Redis(RedisConfig),
+    Redis(Box<RedisConfig>),
     Cached(Box<BackendConfig>, CachedConfig),
     Failover(Box<[BackendConfig; 2]>, FailoverConfig),
     Merge(Vec<BackendConfig>, RegisterWith),
@@ -127,7 +127,7 @@ impl BackendConfig {
                 Arc::new(Kubernetes::within(around, name, (**config).clone()))
             }
             #[cfg(feature = "redis")]
-            Kind::Redis(config) => Arc::new(Redis::within(around, name, config.clone())),
+            Kind::Redis(config) => Arc::new(Redis::within(around, name, (**config).clone())),
             Kind::Cached(of, config) => {
                 let of = of.build_within(around, name)?;
                 Arc::new(Cached::within(around, of, config.clone()))
@@ -215,7 +215,7 @@ const KINDS: &[(&str, Read)] = &[
     #[cfg(not(feature = "kubernetes"))]
     ("kubernetes", |_| Err(needs("kubernetes"))),
     #[cfg(feature = "redis")]
-    ("redis", |table| table.read().map(Kind::Redis)),
+    ("redis", |table| table.read().map(Box::new).map(Kind::Redis)),
     #[cfg(not(feature = "redis"))]
     ("redis", |_| Err(needs("redis"))),
     ("cached", |mut table| {

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | [`core`] | `rs-core` | always | the words that patterns share: calls, outcomes, guards, policies, signals |
 //! | [`attributes`] | `rs-attributes` | `attributes` | policies as attributes of functions: `#[retry]`, `#[circuit_breaker]` |
-//! | [`backends`] | `rs-backends` | `backends`, `backends-conformance`, `backends-consul`, `backends-dns`, `backends-etcd`, `backends-kubernetes`, `backends-redis` | one trait over service registries |
+//! | [`backends`] | `rs-backends` | `backends`, `backends-conformance`, `backends-consul`, `backends-dns`, `backends-etcd`, `backends-kubernetes`, `backends-redis`, `backends-tls` | one trait over service registries |
 //! | [`balance`] | `rs-balance` | `balance`, `balance-pool`, `balance-tower` | endpoint sets, strategies, leases, pools of connections |
 //! | [`breaker`] | `rs-breaker` | `breaker`, `breaker-cache`, `breaker-redis`, `breaker-tower` | circuit breaker |
 //! | [`cache_migrate`] | `rs-cache-migrate` | `cache-migrate`, `cache-migrate-moka`, `cache-migrate-quick-cache`, `cache-migrate-redis` | moving live traffic from one cache to another |
