@@ -105,14 +105,21 @@ fn reads(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
     ];
     for (name, stage, shadow, limit) in cases {
         let moving = at(stage, shadow)?;
-        bench
+        let case = bench
             .case(name)
             .ours(|| drop(black_box(now(moving.get(next(&keys))))))
             .peer("bare", || {
                 drop(black_box(now(CacheAdapter::get(&bare, next(&keys)))))
             })
-            .goal(Goal::times(limit, "bare"))
-            .run();
+            .goal(Goal::times(limit, "bare").on_threads(1));
+        // 95 % of what the bare cache answers. A hit in the process takes less than all that is counted in
+        // between, so the other stages cannot reach that.
+        match stage {
+            Stage::Off | Stage::Complete => case
+                .goal(Goal::times(1.0 / 0.95, "bare").on_threads(2))
+                .run(),
+            _ => case.goal(Goal::times(limit, "bare").on_threads(2)).run(),
+        }
     }
     Ok(())
 }
@@ -208,6 +215,9 @@ fn caches(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
         .ours(|| drop(black_box(modular.get(next(&keys)))))
         .peer("DashMap + TTL", of_map)
         .peer("moka", || drop(black_box(moka.get(next(&keys)))))
+        .peer("quick_cache, no TTL", || {
+            drop(black_box(quick.get(next(&keys))))
+        })
         .goal(Goal::times(1.2, "moka"))
         .run();
     Ok(())

@@ -66,6 +66,9 @@ where
             "advance" => self.advance_now(by.into()),
             "rollback" => self.roll_back(Some(by), "ordered".to_owned()),
             "release" if self.release(by.clone()) => return Ok(()),
+            "release" if self.word().is_held() => Err(StepRefused::RecordAway(
+                "it has not heard of its fleet lately, or waits to do something else".to_owned(),
+            )),
             "release" => return Err(ControlError::NotNow("it was not rolled back".to_owned())),
             "hold" if self.hold(by.clone()) => return Ok(()),
             "hold" => return Err(ControlError::NotNow("it holds already".to_owned())),

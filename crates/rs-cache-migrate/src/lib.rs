@@ -284,6 +284,8 @@
 //!   which its test uses. That the server had forgotten what it acknowledged is likely and not shown.
 //! - **A dual write at 1.15 times the two caches.** It takes 1.25 times: the lock of the key is two atomic exchanges and a
 //!   hash, and the rest is not found.
+//! - **95 % of the bare cache's throughput at every stage**, for hits in the process: `off` and `complete` do that, `live`
+//!   does 72 %. Beside a network all do.
 //! - **A cheap share.** Below all keys, a read in `live` hashes its key byte by byte, in the same way everywhere:
 //!   a nanosecond and a half for each byte.
 //! - **Bytes of a Redis, and of a bare DashMap**: the memory gate says nothing there.

@@ -309,10 +309,13 @@ where
     /// # Cancel safety
     /// As [`advance`](Self::advance).
     pub async fn step_back(&self, mandate: Mandate) -> Result<MigrationState, StepRefused> {
+        let at = self.0.word().bare();
         let _one = self.0.stepping.lock().await;
         self.0.settle().await;
         if let Some(joined) = self.0.fleet.joined() {
-            let back = self.0.step_of_fleet(joined, Ordered::Back, mandate.into());
+            let back = self
+                .0
+                .step_of_fleet(joined, Ordered::Back, at, mandate.into());
             return back.await;
         }
         let state = self.0.step_back(mandate.into())?;
@@ -332,13 +335,14 @@ where
         share: Share,
         mandate: Mandate,
     ) -> Result<MigrationState, StepRefused> {
+        let at = self.0.word().bare();
         let _one = self.0.stepping.lock().await;
         self.0.settle().await;
         if let Some(joined) = self.0.fleet.joined() {
             let share = hundredths(share).ok_or(StepRefused::NotAShare)?;
             let step = self
                 .0
-                .step_of_fleet(joined, Ordered::Share(share), mandate.into());
+                .step_of_fleet(joined, Ordered::Share(share), at, mandate.into());
             return step.await;
         }
         let state = self.0.set_share(share, mandate.into())?;
@@ -356,7 +360,7 @@ where
         self.0.roll_back(Some(mandate), why)
     }
 
-    /// It may go on after a rollback; `false` if it was not rolled back.
+    /// It may go on after a rollback; `false` if it was not rolled back, or the record of its fleet cannot be reached.
     #[expect(
         clippy::must_use_candidate,
         reason = "what matters is that it may go on"
@@ -366,7 +370,8 @@ where
     }
 
     /// Goes no further by itself until it may [resume](Self::resume); `false` if it holds already. It still
-    /// rolls back by itself if its mode says so, and takes the steps that are ordered.
+    /// rolls back by itself if its mode says so, and takes the steps that are ordered. In a fleet it holds this replica
+    /// alone, and follows the others; `MIGRATION_HOLD` in flags that all read holds all.
     #[expect(clippy::must_use_candidate, reason = "what matters is that it holds")]
     pub fn hold(&self, mandate: Mandate) -> bool {
         self.0.hold(mandate)

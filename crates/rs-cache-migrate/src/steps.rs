@@ -245,13 +245,19 @@ where
     N: CacheAdapter<K, V>,
 {
     pub(crate) async fn advance(&self, because: Because) -> Result<MigrationState, StepRefused> {
+        let at = self.word().bare();
         // Clearing takes time, and whoever comes second must not clear what came after the first.
         let _one = self.stepping.lock().await;
         self.settle().await;
         let word = self.word();
+        if word.bare() != at {
+            return Err(StepRefused::Overtaken);
+        }
         word.forward(&[])?;
         if let Some(joined) = self.fleet.joined() {
-            return self.step_of_fleet(joined, Ordered::Forward, because).await;
+            return self
+                .step_of_fleet(joined, Ordered::Forward, at, because)
+                .await;
         }
         if word.stage() == Stage::Off && !self.new_can.epochs {
             let cleared = self.new.clear().await;

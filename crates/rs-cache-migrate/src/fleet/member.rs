@@ -31,6 +31,7 @@ impl<K, V, L, N> Inner<K, V, L, N> {
         let order = Waiting {
             what,
             because,
+            at: word.bare(),
             since,
         };
         if !self.fleet.order(order) {
@@ -102,7 +103,7 @@ where
             return;
         };
         let because = order.because.clone();
-        let Err(refused) = self.propose(joined, order.what, because).await else {
+        let Err(refused) = self.propose(joined, order.what, order.at, because).await else {
             return;
         };
         let waited = Duration::from_nanos(self.elapsed().saturating_sub(order.since));
@@ -234,11 +235,13 @@ where
         }
     }
 
-    /// Wants all to take a step.
+    /// Wants all to take a step from where this one stood when that was decided. Two pilots that see enough at the
+    /// same moment must not take two steps.
     pub(crate) async fn propose(
         &self,
         joined: &Joined,
         what: Ordered,
+        at: u64,
         because: Because,
     ) -> Result<MigrationState, StepRefused> {
         // What it has not acknowledged nobody can build on.
@@ -247,7 +250,7 @@ where
         }
         let mut known = self.fleet.known.lock().await;
         let word = self.word();
-        if word.bare() != known.word.bare() {
+        if word.bare() != known.word.bare() || word.bare() != at {
             return Err(StepRefused::Overtaken);
         }
         let rules = self.rules.get();
@@ -296,6 +299,7 @@ where
         &self,
         joined: &Joined,
         what: Ordered,
+        at: u64,
         because: Because,
     ) -> Result<MigrationState, StepRefused> {
         if matches!(what, Ordered::Forward) && self.word().stage() == Stage::Off {
@@ -305,7 +309,7 @@ where
                 cleared.map_err(|error| StepRefused::NotCleared(error.to_string()))?;
             }
         }
-        let state = self.propose(joined, what, because).await?;
+        let state = self.propose(joined, what, at, because).await?;
         self.settle().await;
         Ok(state)
     }

@@ -84,6 +84,8 @@ pub(crate) struct Heard {
 pub(crate) struct Waiting {
     pub(crate) what: Ordered,
     pub(crate) because: Because,
+    /// Where it stood then, settled or not: who has moved on meanwhile was not meant.
+    pub(crate) at: u64,
     /// Since when, in nanoseconds since the migration was made.
     pub(crate) since: u64,
 }

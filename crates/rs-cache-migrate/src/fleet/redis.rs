@@ -24,6 +24,11 @@ use crate::{CacheError, FlagSource, Flags, FlagsError, Stage, caches::redis::lin
 /// of a lease, and at least once a second, where it stands. So it hears of a step within that time and the limit of
 /// one operation, and no step is taken that a live replica has not acknowledged.
 ///
+/// It may forget what it has as long as a replica runs, which restores it. Where all of them may be gone as well, let it
+/// keep its data, or begin with an empty new cache or another [epoch](crate::MigrationConfig::with_epoch): else
+/// entries of an earlier try count as those of the first. Who sets its clock forward by seconds makes live replicas look
+/// lost before they know.
+///
 /// | key | holds |
 /// |---|---|
 /// | `rs-fleet:{migration}` | where all stand: a hash of `revision`, `stage`, `share`, `epoch`, `held`, `why`, `born` |

@@ -318,3 +318,28 @@ async fn all_go_by_the_flags_in_redis_and_by_the_last_while_it_is_down() {
     stands(&a, "off, held").await;
     stands(&b, "off, held").await;
 }
+
+/// Both have seen enough at the same moment: that is one step and not two.
+#[tokio::test]
+async fn two_who_decide_at_once_take_one_step() {
+    let redis = Redis::start().await.unwrap();
+    let (a, _a) = member(&redis, "a").await;
+    let (b, _b) = member(&redis, "b").await;
+    advance(&a).await;
+    stands(&b, "dual_write").await;
+    let agreed = || async { a.report().fleet.unwrap().waiting == 0 };
+    wait_until("both stand there", Duration::from_secs(5), agreed)
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        let before = a.state();
+        let (one, other) = tokio::join!(a.advance(by()), b.advance(by()));
+        assert!(one.is_err() || other.is_err(), "{one:?} {other:?}");
+        if one.is_ok() || other.is_ok() {
+            break;
+        }
+        assert_eq!(a.state().stage, before.stage);
+    }
+    stands(&a, "shadow").await;
+    stands(&b, "shadow").await;
+}

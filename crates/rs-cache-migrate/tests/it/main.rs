@@ -15,6 +15,7 @@ mod fleet;
 #[cfg(feature = "redis")]
 mod fleet_race;
 mod gates;
+mod hostile;
 #[path = "../../examples/degradations/lab.rs"]
 mod lab;
 mod model;

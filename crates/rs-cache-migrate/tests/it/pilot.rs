@@ -9,7 +9,7 @@ use std::{
 };
 
 use rs_cache_migrate::{
-    CacheAdapter, CacheError, CacheMigration, Capabilities, Entry, Finding, GatesConfig,
+    CacheAdapter, CacheError, CacheMigration, Capabilities, Entries, Entry, Finding, GatesConfig,
     MigrationConfig, PilotConfig, PilotMode, Stage, TtlCache, metrics,
 };
 use rs_core::{Action, Directory, FlightRecorder};
@@ -25,6 +25,8 @@ struct Slow {
     /// One read in so many fails; none for zero.
     fails: Arc<AtomicU32>,
     reads: Arc<AtomicU32>,
+    /// What an entry owns.
+    weighs: Arc<AtomicU64>,
 }
 
 impl CacheAdapter<String, u64> for Slow {
@@ -41,6 +43,14 @@ impl CacheAdapter<String, u64> for Slow {
             _ => {}
         }
         CacheAdapter::get(&self.cache, key).await
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        self.cache.bytes()
+    }
+
+    fn entries(&self) -> Entries {
+        self.cache.entries()
     }
 
     async fn set(&self, key: &String, entry: Entry<u64>) -> Result<(), CacheError> {
@@ -82,11 +92,17 @@ fn rig(pilot: PilotConfig) -> Rig {
         .with_metrics(registry.clone())
         .with_recorder(signals.clone())
         .with_directory(directory.clone());
-    let slow = || Slow {
-        cache: TtlCache::within(&around, HOUR),
-        micros: Arc::new(AtomicU64::new(1000)),
-        fails: Arc::default(),
-        reads: Arc::default(),
+    let slow = || {
+        let weighs = Arc::new(AtomicU64::new(1000));
+        let of = Arc::clone(&weighs);
+        let weigh = move |_: &String, _: &u64| of.load(Relaxed) as usize;
+        Slow {
+            cache: TtlCache::within(&around, HOUR).weighing(weigh),
+            micros: Arc::new(AtomicU64::new(1000)),
+            fails: Arc::default(),
+            reads: Arc::default(),
+            weighs,
+        }
     };
     let (legacy, new) = (slow(), slow());
     let config = MigrationConfig::default()
@@ -295,4 +311,32 @@ async fn without_traffic_it_holds() {
     let report = rig.migration.report();
     assert_eq!(report.state.stage, Stage::DualWrite, "{report}");
     assert_eq!(report.pilot.last.unwrap().why, "no changes were seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_cache_that_takes_more_memory_goes_back() {
+    let rig = rig(pilot(PilotMode::Guard));
+    while rig.stage() != Stage::Live {
+        rig.migration.advance(by()).await.unwrap();
+    }
+    rig.migration
+        .set_share(rs_core::Share::ALL, by())
+        .await
+        .unwrap();
+    rig.serve(Duration::from_secs(100)).await;
+    assert_eq!(rig.stage(), Stage::Live, "{}", rig.migration.report());
+    let report = rig.migration.report();
+    let last = report.pilot.last.unwrap();
+    assert!(
+        last.evidence.iter().any(|one| one.rule == "memory"),
+        "{last:?}"
+    );
+    rig.new.weighs.store(1300, Relaxed);
+    rig.serve(Duration::from_secs(60)).await;
+    assert_eq!(rig.stage(), Stage::Off, "{}", rig.migration.report());
+    let why = rig.migration.report().decisions.last().unwrap().why.clone();
+    assert!(
+        why.contains("bytes per entry, limit") || why.contains("bytes, limit"),
+        "{why}"
+    );
 }
