@@ -150,7 +150,7 @@ mod filter;
 pub mod fuzzing;
 mod guarded;
 mod health;
-#[cfg(feature = "http-client")]
+#[cfg(any(feature = "consul", feature = "etcd", feature = "kubernetes"))]
 #[allow(dead_code, reason = "each registry uses a part of it")]
 mod http;
 mod in_force;
