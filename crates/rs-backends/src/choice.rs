@@ -16,6 +16,8 @@ use crate::{Consul, ConsulConfig};
 use crate::{Dns, DnsConfig};
 #[cfg(feature = "etcd")]
 use crate::{Etcd, EtcdConfig};
+#[cfg(feature = "kubernetes")]
+use crate::{Kubernetes, KubernetesConfig};
 #[cfg(feature = "redis")]
 use crate::{Redis, RedisConfig};
 
@@ -53,6 +55,7 @@ use crate::{Redis, RedisConfig};
 /// | `consul` | `url`, `token`, `wait`, `deregister_after`, `timeout`, `empty_grace`, `reconnect` |
 /// | `dns` | `services`, or `addresses` and `port`; `servers`, `ipv6`, `refresh_least`, `refresh_most`, `timeout`, `empty_grace`, `reconnect` |
 /// | `etcd` | `urls`, `user`, `password`, `prefix`, `wait`, `timeout`, `empty_grace`, `reconnect` |
+/// | `kubernetes` | nothing inside a cluster; `kubeconfig`, `context`; or `url`, `token`, `token_file`; `namespace`, `port_name`, `ipv6`, `wait`, `owner`, `timeout`, `empty_grace`, `reconnect` |
 /// | `redis` | `url`, `prefix`, `poll_interval`, `timeout`, `empty_grace`, `reconnect` |
 /// | `cached` | `of`: a table like this one; `path`, `write_interval`, `first_answer`, `empty_grace`, `max_age` |
 /// | `failover` | `primary`, `secondary`: tables like this one; `give_up_after`, `take_back_after`, `register_with` |
@@ -79,6 +82,8 @@ enum Kind {
     Dns(DnsConfig),
     #[cfg(feature = "etcd")]
     Etcd(EtcdConfig),
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Box<KubernetesConfig>),
     #[cfg(feature = "redis")]
     Redis(RedisConfig),
     Cached(Box<BackendConfig>, CachedConfig),
@@ -117,6 +122,10 @@ impl BackendConfig {
             Kind::Dns(config) => Arc::new(Dns::within(around, name, config.clone())),
             #[cfg(feature = "etcd")]
             Kind::Etcd(config) => Arc::new(Etcd::within(around, name, config.clone())),
+            #[cfg(feature = "kubernetes")]
+            Kind::Kubernetes(config) => {
+                Arc::new(Kubernetes::within(around, name, (**config).clone()))
+            }
             #[cfg(feature = "redis")]
             Kind::Redis(config) => Arc::new(Redis::within(around, name, config.clone())),
             Kind::Cached(of, config) => {
@@ -199,6 +208,12 @@ const KINDS: &[(&str, Read)] = &[
     ("etcd", |table| table.read().map(Kind::Etcd)),
     #[cfg(not(feature = "etcd"))]
     ("etcd", |_| Err(needs("etcd"))),
+    #[cfg(feature = "kubernetes")]
+    ("kubernetes", |table| {
+        table.read().map(Box::new).map(Kind::Kubernetes)
+    }),
+    #[cfg(not(feature = "kubernetes"))]
+    ("kubernetes", |_| Err(needs("kubernetes"))),
     #[cfg(feature = "redis")]
     ("redis", |table| table.read().map(Kind::Redis)),
     #[cfg(not(feature = "redis"))]
@@ -224,6 +239,7 @@ const KINDS: &[(&str, Read)] = &[
     feature = "consul",
     feature = "dns",
     feature = "etcd",
+    feature = "kubernetes",
     feature = "redis"
 )))]
 fn needs(feature: &str) -> ConfigError {

@@ -24,6 +24,10 @@ pub const ALL: &[(&str, Decode)] = &[
     ("dns", dns),
     #[cfg(feature = "etcd")]
     ("etcd", etcd),
+    #[cfg(feature = "kubernetes")]
+    ("kubeconfig", kubeconfig),
+    #[cfg(feature = "kubernetes")]
+    ("kubernetes", kubernetes),
     #[cfg(feature = "redis")]
     ("redis", redis),
 ];
@@ -114,6 +118,20 @@ pub fn etcd(data: &[u8]) {
         each_once("a", range.known.into_values());
     }
     let _ = crate::etcd::read_watch("a", data).map(|watched| format!("{watched:?}"));
+}
+
+/// A kubeconfig, which names no files that are there.
+#[cfg(feature = "kubernetes")]
+pub fn kubeconfig(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        crate::kubernetes::read_kubeconfig(text);
+    }
+}
+
+/// What an API server says about the service `a`: a list, an event or a slice.
+#[cfg(feature = "kubernetes")]
+pub fn kubernetes(data: &[u8]) {
+    each_once("a", crate::kubernetes::read(data));
 }
 
 /// Ids and texts in turn, one a line, as Redis answers about the service `a`.

@@ -1,7 +1,9 @@
-use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use rs_core::{ConfigError, config};
 use serde::{Deserialize, Serialize};
+
+use crate::entries::Entries;
 
 /// One instance of a service: where it is and what is known about it.
 ///
@@ -63,8 +65,8 @@ struct Written {
     id: String,
     host: String,
     port: u16,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    ports: BTreeMap<String, u16>,
+    #[serde(default, skip_serializing_if = "Entries::is_empty")]
+    ports: Entries<u16>,
     #[serde(default = "one")]
     weight: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,8 +75,8 @@ struct Written {
     version: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Entries::is_empty")]
+    metadata: Entries<String>,
     #[serde(default)]
     health: InstanceHealth,
     #[serde(with = "rs_core::humane::duration", default = "ttl")]
@@ -117,12 +119,12 @@ impl ServiceInstance {
             id: String::new(),
             host: host.into(),
             port,
-            ports: BTreeMap::new(),
+            ports: Entries::new(),
             weight: 1,
             zone: None,
             version: None,
             tags: Vec::new(),
-            metadata: BTreeMap::new(),
+            metadata: Entries::new(),
             health: InstanceHealth::Passing,
             ttl: Self::TTL,
         })
@@ -166,10 +168,7 @@ impl ServiceInstance {
 
     /// Its further ports by name.
     pub fn ports(&self) -> impl Iterator<Item = (&str, u16)> {
-        self.0
-            .ports
-            .iter()
-            .map(|(name, port)| (name.as_str(), *port))
+        self.0.ports.iter().map(|(name, port)| (name, *port))
     }
 
     /// Its share of the calls, beside others of the service.
@@ -202,10 +201,17 @@ impl ServiceInstance {
         self.0.tags.iter().any(|known| known == tag)
     }
 
-    /// What else it says about itself.
+    /// What else it says about itself, sorted by key.
     #[must_use]
-    pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.0.metadata
+    pub fn metadata(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        let entries = self.0.metadata.iter();
+        entries.map(|(key, value)| (key, value.as_str()))
+    }
+
+    /// What it says about itself under this key.
+    #[must_use]
+    pub fn metadata_of(&self, key: &str) -> Option<&str> {
+        self.0.metadata.get(key).map(String::as_str)
     }
 
     /// How it is.
@@ -318,7 +324,7 @@ impl TryFrom<Written> for ServiceInstance {
         config::in_range("ports", written.ports.len(), 0..=most / 2)?;
         config::in_range("tags", written.tags.len(), 0..=most)?;
         config::in_range("metadata", written.metadata.len(), 0..=most)?;
-        for (name, port) in &written.ports {
+        for (name, port) in written.ports.iter() {
             check_port_name(name)?;
             config::in_range("ports", *port, 1..=u16::MAX)?;
         }
@@ -330,7 +336,7 @@ impl TryFrom<Written> for ServiceInstance {
                 check_text(field, text)?;
             }
         }
-        for (key, value) in &written.metadata {
+        for (key, value) in written.metadata.iter() {
             config::in_range("metadata", key.len(), 1..=ServiceInstance::MAX_KEY)?;
             check_text("metadata", key)?;
             check_text("metadata", value)?;
@@ -338,6 +344,8 @@ impl TryFrom<Written> for ServiceInstance {
         let (least, longest) = (Duration::from_secs(1), Duration::from_secs(86_400));
         config::time_in_range("ttl", written.ttl, least..=longest)?;
         written.tags.shrink_to_fit();
+        written.ports.shrink_to_fit();
+        written.metadata.shrink_to_fit();
         Ok(Self(Box::new(written)))
     }
 }

@@ -57,8 +57,8 @@
 //! # From a file, and while it runs
 //!
 //! [`BackendConfig`] reads from TOML or JSON which backend it is to be, with wrappers and all, and makes it.
-//! Consul, DNS, etcd, Redis, [`File`] and [`Failover`] take another configuration while they run, by `reconfigure` or
-//! as the action of the same name in the directory: watches keep what they know and go on with the new one,
+//! Consul, DNS, etcd, Kubernetes, Redis, [`File`] and [`Failover`] take another configuration while they run, by
+//! `reconfigure` or as the action of the same name in the directory: watches keep what they know and go on with the new one,
 //! registrations follow at their next renewal, and what is wrong is refused whole.
 //!
 //! # A backend of your own
@@ -122,10 +122,10 @@
 //! # Not yet
 //!
 //! - DNS: priorities of SRV records but the best, and what `resolv.conf` says beside servers.
-//! - Kubernetes: programs that make credentials (`exec`), one watch for many services, another configuration
-//!   while it runs or from a file.
+//! - etcd: several instances on one lease, a password that is read from a file.
+//! - Kubernetes: programs that make credentials (`exec`), one watch for many services.
 //! - TLS to Redis comes through features of the `redis` crate, which is not tested here.
-//! - Less than a kibibyte for each instance with its share of a connection: 1.2 in Redis, 1.5 in Consul.
+//! - TLS for Consul and etcd from a file: a [`BackendConfig`] has only the authorities of the system.
 //! - Another configuration for [`Cached`] and [`Merge`] while they run.
 
 mod backend;
@@ -138,6 +138,7 @@ pub mod conformance;
 mod consul;
 #[cfg(feature = "dns")]
 mod dns;
+mod entries;
 mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
@@ -149,27 +150,17 @@ mod filter;
 pub mod fuzzing;
 mod guarded;
 mod health;
-#[cfg(feature = "http-client")]
+#[cfg(feature = "_http-client")]
 #[allow(dead_code, reason = "each registry uses a part of it")]
 mod http;
 mod in_force;
 mod instance;
-#[cfg(any(
-    feature = "consul",
-    feature = "etcd",
-    feature = "kubernetes",
-    feature = "redis"
-))]
+#[cfg(feature = "_network")]
 mod keeper;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod listing;
-#[cfg(any(
-    feature = "consul",
-    feature = "etcd",
-    feature = "kubernetes",
-    feature = "redis"
-))]
+#[cfg(feature = "_network")]
 mod live;
 mod memory;
 mod merge;
@@ -177,12 +168,7 @@ pub mod metrics;
 mod part;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(
-    feature = "consul",
-    feature = "etcd",
-    feature = "kubernetes",
-    feature = "redis"
-))]
+#[cfg(feature = "_network")]
 mod remote;
 mod set;
 mod several;

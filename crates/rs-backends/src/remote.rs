@@ -104,12 +104,6 @@ impl From<&Rules> for WatchRules {
 }
 
 /// Reads those from a file.
-#[cfg(any(
-    feature = "consul",
-    feature = "dns",
-    feature = "etcd",
-    feature = "redis"
-))]
 macro_rules! read_rules {
     ($config:ident, $written:ident) => {
         if let Some(timeout) = $written.timeout {
@@ -123,12 +117,6 @@ macro_rules! read_rules {
         }
     };
 }
-#[cfg(any(
-    feature = "consul",
-    feature = "dns",
-    feature = "etcd",
-    feature = "redis"
-))]
 pub(crate) use read_rules;
 
 /// The knobs that every such configuration has.

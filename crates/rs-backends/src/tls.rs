@@ -147,7 +147,7 @@ impl TlsConfig {
     }
 }
 
-#[cfg(feature = "http-client")]
+#[cfg(feature = "_http-client")]
 impl TlsConfig {
     /// The system's authorities; without any, nobody is recognised, and each connection says so.
     pub(crate) fn system_or_none() -> Self {

@@ -99,8 +99,8 @@ pub(super) fn registration(
         own.into_iter()
             .filter_map(|(key, value)| Some((key.to_owned(), value?))),
     );
-    let theirs = instance.metadata().iter();
-    meta.extend(theirs.map(|(key, value)| (escape_key(key), value.clone())));
+    let theirs = instance.metadata();
+    meta.extend(theirs.map(|(key, value)| (escape_key(key), value.to_owned())));
     let registration = Registration {
         id: agent_id(instance.service(), instance.id()),
         name: escape(instance.service()),

@@ -140,7 +140,7 @@ fn the_best_priority_with_its_weights_and_what_is_said_on_the_side() {
     let all = read(&message, &name("a"));
     let shown: Vec<_> = all.iter().map(|one| (one.id(), one.weight())).collect();
     assert_eq!(shown, [("10.0.0.7:80", 1), ("10.0.0.7:81", 7)]);
-    assert_eq!(all[0].metadata()["target"], "b");
+    assert_eq!(all[0].metadata_of("target"), Some("b"));
 }
 
 #[test]

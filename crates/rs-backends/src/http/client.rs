@@ -95,6 +95,8 @@ impl Http {
     pub(crate) fn new(access: Access, limit: Duration) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
+            // A watch keeps its connection, and that its buffer: it must not be as large as the largest answer.
+            .http1_read_buf_exact_size(16 << 10)
             .pool_idle_timeout(Duration::from_secs(30))
             .build(Connect::new(&access, limit));
         // Clients that start together do not all begin with the first.

@@ -18,7 +18,8 @@ const HINT: &str = "write https://10.0.0.1:6443";
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Which cluster and namespace, and how it is used. Tokens and keys are never shown.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(try_from = "super::written::Written")]
 pub struct KubernetesConfig {
     pub(super) access: Access,
     pub(super) namespace: String,

@@ -9,6 +9,7 @@ mod registry;
 mod slice;
 mod source;
 mod wire;
+mod written;
 
 use std::sync::Arc;
 
@@ -96,9 +97,45 @@ impl Kubernetes {
         let registry = KubernetesRegistry::new(config, around.clock().clone());
         Self(Remote::within(around, name.into(), registry, rules))
     }
+
+    /// Goes by another configuration from now on. Watches ask anew and keep what they know meanwhile. What is
+    /// registered is put into another cluster or namespace when it is due to be looked for; where it was it
+    /// stays until somebody deletes it.
+    ///
+    /// The directory has this as the action `reconfigure`.
+    pub fn reconfigure(&self, config: KubernetesConfig) {
+        let rules = config.rules.clone();
+        let registry = KubernetesRegistry::new(config, self.0.station().clock().clone());
+        self.0.reconfigure(registry, rules);
+    }
 }
 
 backend_by_remote!(Kubernetes);
+
+#[cfg(any(fuzzing, test))]
+pub(crate) fn read_kubeconfig(text: &str) {
+    let _ = kubeconfig::parse(text, None, std::path::Path::new("/nonexistent"));
+}
+
+/// Whatever these bytes may be of all that is read here, and the instances of the service `a` in them.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn read(data: &[u8]) -> Vec<crate::ServiceInstance> {
+    let mut objects = wire::page(data).map_or_else(|_| Vec::new(), |page| page.items);
+    if let Ok(wire::Event::Is { object, .. } | wire::Event::Gone { object, .. }) = wire::event(data)
+    {
+        objects.push(object);
+    }
+    objects.extend(serde_json::from_slice::<serde_json::Value>(data));
+    let Ok(config) = KubernetesConfig::new("http://x") else {
+        return Vec::new();
+    };
+    let mut merged = merged::Merged::default();
+    for object in objects {
+        merged.put("a", &config, object);
+    }
+    let all = merged.instances().unwrap_or_default();
+    all.into_iter().map(Arc::unwrap_or_clone).collect()
+}
 
 #[cfg(test)]
 mod tests;

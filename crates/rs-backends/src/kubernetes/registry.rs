@@ -3,8 +3,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rs_core::{Clock, Health};
-use serde_json::Value;
+use rs_core::{Clock, ConfigError, Health, Value, config};
 
 use super::{
     KubernetesConfig,
@@ -18,7 +17,7 @@ use crate::{
     BackendError, ServiceInstance,
     http::{Call, Flow, Http, Reply},
     keeper::Registrar,
-    remote::{Listed, Registry},
+    remote::{Listed, Registry, Rules},
     station::Station,
     watch::Source,
 };
@@ -55,7 +54,7 @@ pub(super) enum Fresh {
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) version: String,
-    pub(super) items: Vec<Value>,
+    pub(super) items: Vec<serde_json::Value>,
 }
 
 impl KubernetesRegistry {
@@ -246,6 +245,20 @@ impl Registry for KubernetesRegistry {
 
     fn source(self: Arc<Self>, station: &Arc<Station>, service: &str) -> Box<dyn Source> {
         Box::new(Watching::new(self, Arc::clone(station), service))
+    }
+
+    fn read(config: Value) -> Result<(Self, Rules), ConfigError> {
+        let config: KubernetesConfig = config::read(config)?;
+        let rules = config.rules.clone();
+        Ok((Self::new(config, Clock::default()), rules))
+    }
+
+    fn shown(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("url", self.config.access.to_string().into()),
+            ("namespace", self.config.namespace.clone().into()),
+            ("wait", self.config.wait.into()),
+        ]
     }
 }
 

@@ -106,7 +106,7 @@ fn everything_that_a_slice_says_is_there() {
     );
     let ports: Vec<_> = instance.ports().collect();
     assert_eq!(ports, [("dns", 53), ("http", 80)]);
-    let metadata: Vec<_> = instance.metadata().iter().collect();
+    let metadata: Vec<_> = instance.metadata().collect();
     let metadata: Vec<_> = metadata
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
@@ -146,7 +146,7 @@ fn an_address_that_went_to_another_pod_is_one() {
     let (old, new) = (endpoint("old", false), endpoint("new", true));
     let (instances, _) = read(&config(), &[a_slice("x", &old), a_slice("y", &new)]);
     assert_eq!(ids(&instances), ["10.0.0.1:80"]);
-    assert_eq!(instances[0].metadata()["pod"], "new");
+    assert_eq!(instances[0].metadata_of("pod"), Some("new"));
 }
 
 #[test]

@@ -95,6 +95,37 @@ fn what_is_wrong_is_said_with_where_and_what_is_right() {
     );
 }
 
+#[cfg(feature = "kubernetes")]
+#[test]
+fn a_cluster_is_said_in_one_of_three_ways() {
+    for (keys, why) in [
+        ("", "is not set: this is no pod"),
+        ("context = \"x\"", "kubeconfig"),
+        ("kubeconfig = \"/nonexistent/x\"", "kubeconfig"),
+        (
+            "kubeconfig = \"x\"\nurl = \"https://x\"",
+            "what the kubeconfig says",
+        ),
+        ("kubeconfig = \"x\"\ntoken = \"s3cr3t\"", "kubeconfig"),
+        (
+            "url = \"http://x\"\ntoken = \"s3cr3t\"",
+            "anybody can read it",
+        ),
+        ("url = \"https://x\"\nnamespace = \"X\"", "is no namespace"),
+        (
+            "url = \"https://x\"\nnamspace = \"x\"",
+            "did you mean `namespace`",
+        ),
+    ] {
+        let text = format!("kind = \"kubernetes\"\n{keys}");
+        says(&text, why);
+        assert!(!refused(&text).contains("s3cr3t") || text.contains("http://x"));
+    }
+    let right = "kind = \"kubernetes\"\nurl = \"https://x\"\ntoken = \"s3cr3t\"";
+    let right: BackendConfig = toml::from_str(right).unwrap();
+    assert!(!format!("{right:?}").contains("s3cr3t"), "{right:?}");
+}
+
 #[cfg(feature = "dns")]
 #[test]
 fn a_name_server_is_asked_in_one_of_two_ways() {

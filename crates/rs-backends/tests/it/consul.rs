@@ -55,21 +55,16 @@ async fn a_change_is_seen_within_100_ms() {
     let (writer, reader) = (connect(&server), connect(&server));
     let mut watch = reader.watch("a").unwrap();
     until(&mut watch, "nobody", |set| set.is_empty()).await;
-    let mut seen = Vec::new();
-    for count in 1..=100 {
+    let (what, mut count) = ("consul: registered until seen", 0);
+    figures(what, 100, Duration::from_millis(100), async || {
+        count += 1;
         let started = now();
-        writer
-            .register(instance("a", &format!("{count:03}")))
-            .await
-            .unwrap();
+        let new = instance("a", &format!("{count:03}"));
+        writer.register(new).await.unwrap();
         until(&mut watch, "one more", |set| set.len() == count).await;
-        seen.push(started.elapsed());
-    }
-    figures(
-        "consul: registered until seen",
-        &mut seen,
-        Duration::from_millis(100),
-    );
+        started.elapsed()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -113,8 +113,8 @@ async fn weights_targets_and_both_kinds_of_addresses() {
     );
     let one = set.get("10.0.0.7:8443").unwrap();
     assert_eq!(
-        (one.weight(), &*one.metadata()["target"]),
-        (30, "one.example.test")
+        (one.weight(), one.metadata_of("target")),
+        (30, Some("one.example.test"))
     );
     assert_eq!(set.get("10.0.0.8:8444").unwrap().weight(), 1);
     assert!(dns.discover("none").await.unwrap().is_empty());

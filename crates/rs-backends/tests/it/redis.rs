@@ -56,21 +56,16 @@ async fn a_change_is_seen_within_100_ms() {
     let (writer, reader) = (connect(&server), connect(&server));
     let mut watch = reader.watch("a").unwrap();
     until(&mut watch, "nobody", |set| set.is_empty()).await;
-    let mut seen = Vec::new();
-    for count in 1..=200 {
+    let (what, mut count) = ("redis: registered until seen", 0);
+    figures(what, 200, Duration::from_millis(100), async || {
+        count += 1;
         let started = now();
-        writer
-            .register(instance("a", &format!("{count:03}")))
-            .await
-            .unwrap();
+        let new = instance("a", &format!("{count:03}"));
+        writer.register(new).await.unwrap();
         until(&mut watch, "one more", |set| set.len() == count).await;
-        seen.push(started.elapsed());
-    }
-    figures(
-        "redis: registered until seen",
-        &mut seen,
-        Duration::from_millis(100),
-    );
+        started.elapsed()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -81,8 +76,9 @@ async fn a_change_that_nobody_announced_is_seen_within_the_poll_interval() {
     let mut raw = client.get_multiplexed_async_connection().await.unwrap();
     let mut watch = reader.watch("a").unwrap();
     until(&mut watch, "nobody", |set| set.is_empty()).await;
-    let mut seen = Vec::new();
-    for count in 1..=5 {
+    let (what, mut count) = ("redis: unannounced until seen", 0);
+    figures(what, 5, POLL + Duration::from_millis(100), async || {
+        count += 1;
         let text = serde_json::to_string(&instance("a", &count.to_string())).unwrap();
         let started = now();
         let _: () = redis::pipe()
@@ -93,10 +89,9 @@ async fn a_change_that_nobody_announced_is_seen_within_the_poll_interval() {
             .await
             .unwrap();
         until(&mut watch, "one more", |set| set.len() == count).await;
-        seen.push(started.elapsed());
-    }
-    let bound = POLL + Duration::from_millis(100);
-    figures("redis: unannounced until seen", &mut seen, bound);
+        started.elapsed()
+    })
+    .await;
 }
 
 #[tokio::test]

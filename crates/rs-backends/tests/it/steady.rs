@@ -31,7 +31,7 @@ fn story(kind: &str, runtime: &tokio::runtime::Runtime, registry: Arc<dyn Backen
     println!(
         "{kind}: 10,000 instances of 100 services in {took:?}, {each} bytes each with their share of the connections"
     );
-    assert!((100..=2048).contains(&each), "{each}");
+    assert!((100..=1024).contains(&each), "{each}");
     let silence = Duration::from_secs(3);
     let cost = measure(|| {
         runtime.block_on(async {
