@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -75,6 +75,22 @@ impl Invocation {
     /// Runs it in view, with this process's input.
     pub(crate) fn run_attended(&self) -> Result<ExitStatus> {
         Ok(self.start(&mut self.command())?.wait()?)
+    }
+
+    /// Runs it in place of this process, where the system can do that: Ctrl-C then is for it alone, and whoever
+    /// waits for this process waits until it has ended.
+    pub(crate) fn take_over(&self) -> Result<ExitCode> {
+        #[cfg(unix)]
+        {
+            let error = std::os::unix::process::CommandExt::exec(&mut self.command());
+            Err(self.not_started(error))
+        }
+        #[cfg(not(unix))]
+        {
+            let code = self.run_attended()?.code();
+            let code = code.and_then(|code| u8::try_from(code).ok());
+            Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+        }
     }
 
     /// Runs it in view and stops it when it takes longer than `limit`.

@@ -149,17 +149,17 @@ mod filter;
 pub mod fuzzing;
 mod guarded;
 mod health;
-#[cfg(feature = "http-client")]
+#[cfg(feature = "_http-client")]
 #[allow(dead_code, reason = "each registry uses a part of it")]
 mod http;
 mod in_force;
 mod instance;
-#[cfg(feature = "network")]
+#[cfg(feature = "_network")]
 mod keeper;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod listing;
-#[cfg(feature = "network")]
+#[cfg(feature = "_network")]
 mod live;
 mod memory;
 mod merge;
@@ -167,7 +167,7 @@ pub mod metrics;
 mod part;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "network")]
+#[cfg(feature = "_network")]
 mod remote;
 mod set;
 mod several;

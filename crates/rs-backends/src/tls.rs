@@ -147,7 +147,7 @@ impl TlsConfig {
     }
 }
 
-#[cfg(feature = "http-client")]
+#[cfg(feature = "_http-client")]
 impl TlsConfig {
     /// The system's authorities; without any, nobody is recognised, and each connection says so.
     pub(crate) fn system_or_none() -> Self {
@@ -180,7 +180,7 @@ impl TlsConfig {
     }
 }
 
-#[cfg(any(feature = "http-client", feature = "redis"))]
+#[cfg(any(feature = "_http-client", feature = "redis"))]
 impl TlsConfig {
     pub(crate) fn server_name(&self) -> Option<&ServerName<'static>> {
         self.0.server_name.as_ref()

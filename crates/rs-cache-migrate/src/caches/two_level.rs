@@ -192,6 +192,15 @@ where
         Ok(found)
     }
 
+    /// What is near.
+    fn get_at_once(&self, key: &K) -> Option<Result<Option<Entry<V>>, CacheError>> {
+        let Ok(Some(entry)) = self.near.get_at_once(key)? else {
+            return None;
+        };
+        let near = true;
+        Some(Ok(Some(Entry { near, ..entry })))
+    }
+
     async fn set(&self, key: &K, entry: Entry<V>) -> Result<(), CacheError> {
         let near = entry.clone();
         let far = self.far.set(key, entry);

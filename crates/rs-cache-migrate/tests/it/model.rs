@@ -118,7 +118,7 @@ async fn run(acts: Vec<Act>, epochs: bool) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(crate::support::cases(192))]
     #[test]
     fn it_is_one_map(acts in acts(), epochs in any::<bool>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rs_cache_migrate::{
-    AsBytes, CacheAdapter, CacheError, CacheMigration, Codec, Entry, Lookup, MigrationConfig,
-    RedisCache, Stage, TtlCache,
+    AsBytes, CacheAdapter, CacheError, CacheMigration, Codec, Entry, GatesConfig, Lookup,
+    MigrationConfig, PilotConfig, PilotMode, RedisCache, Stage, TtlCache,
 };
+use rs_core::Share;
 use rs_metrics::Surroundings;
 use rs_testkit::{Fault, FaultProxy, Redis, wait_until};
 
@@ -302,4 +303,39 @@ async fn the_whole_way_between_two_servers() {
             assert_eq!(migration.get(&key(number)).await.unwrap(), expected);
         }
     }
+}
+
+/// Where processes share the caches, the pilot counts what it can count: the changes of its own.
+#[tokio::test]
+async fn the_pilot_leaves_dual_write_where_processes_share() {
+    let (old, new) = (Redis::start().await.unwrap(), Redis::start().await.unwrap());
+    let gates = GatesConfig::default()
+        .with_warm_up(0)
+        .with_errors(Share::percent(5.0).unwrap())
+        .advancing_after(2);
+    let pilot = PilotConfig::default()
+        .with_mode(PilotMode::Automatic)
+        .up_to(Stage::Shadow)
+        .with_window(Duration::from_millis(50))
+        .with_gates(gates);
+    let config = MigrationConfig::default()
+        .shared_by_processes()
+        .with_pilot(pilot);
+    let around = Surroundings::apart();
+    let (old, new) = (cache(&old.url()).bare(), cache(&new.url()));
+    let migration = CacheMigration::within(&around, "shared", old, new, config).unwrap();
+    let writes = async {
+        for number in 0_u64.. {
+            let key = format!("key-{}", number % 10);
+            migration.set(&key, number, HOUR).await.unwrap();
+        }
+    };
+    let there = || async { migration.state().stage == Stage::Shadow };
+    tokio::select! {
+        () = migration.run() => {}
+        () = writes => {}
+        there = wait_until("shadow", Duration::from_secs(20), there) => there.unwrap(),
+    }
+    let why = migration.report().decisions.last().unwrap().why.clone();
+    assert!(why.starts_with("failed changes 0.00%"), "{why}");
 }

@@ -23,6 +23,12 @@ pub(crate) fn runs(few: u64) -> u64 {
     asked.unwrap_or(if long { few * 10 } else { few })
 }
 
+/// So many cases of a property, a hundred times as many with `cargo xtask test --long`.
+pub(crate) fn cases(few: u32) -> proptest::test_runner::Config {
+    let long = std::env::var_os("RS_PATTERNS_LONG").is_some_and(|set| set == "1");
+    proptest::test_runner::Config::with_cases(if long { few * 100 } else { few })
+}
+
 pub(crate) fn by() -> Mandate {
     Mandate::new("anna", "a test")
 }

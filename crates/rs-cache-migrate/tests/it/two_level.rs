@@ -37,8 +37,11 @@ async fn nothing_is_near_for_longer_than_it_lives_or_than_it_may() {
     );
     let both = TwoLevel::new(near.clone(), far.clone(), NEAR);
     far.set_for(key(), 1_u64, NEAR / 2);
+    assert!(both.get_at_once(&key()).is_none(), "what is far takes time");
     let found = both.get(&key()).await.unwrap().unwrap();
     assert!(!found.near);
+    let at_once = both.get_at_once(&key()).unwrap().unwrap().unwrap();
+    assert!(at_once.near && at_once.value == Some(1));
     let found = both.get(&key()).await.unwrap().unwrap();
     assert!(found.near && found.remaining == Some(NEAR / 2));
     hand.advance(NEAR / 2);

@@ -39,11 +39,14 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 }
 
 /// None, each, all; those that mean the same only once.
+///
+/// A feature whose name begins with `_` is what others share: nobody asks for it alone.
 fn selections(package: &Package) -> Vec<String> {
     let named: Vec<&String> = package
         .features
         .iter()
         .filter(|(name, parts)| !(name.as_str() == "default" && parts.is_empty()))
+        .filter(|(name, _)| !name.starts_with('_'))
         .map(|(name, _)| name)
         .collect();
     let mut selections = vec![String::new()];
@@ -83,7 +86,7 @@ mod tests {
             &["", "--features serde"],
         );
         check(
-            &[("default", &["a"]), ("a", &[]), ("b", &[])],
+            &[("default", &["a"]), ("a", &[]), ("b", &["_c"]), ("_c", &[])],
             &[
                 "",
                 "--features a",
