@@ -285,8 +285,8 @@
 //!   which its test uses. That the server had forgotten what it acknowledged is likely and not shown.
 //! - **A dual write at 1.15 times the two caches.** It takes 1.25 times: the lock of the key is two atomic exchanges and a
 //!   hash, and the rest is not found.
-//! - **Cheap without link-time optimisation**: there a hit of the bare cache takes 65, in `off` 87, `complete` 99, `live` 120,
-//!   measured once in the bench on a busy machine.
+//! - **The same in every program**: it depends on what the compiler folds into the caller. Without link-time optimisation a hit
+//!   in `off` took 69 beside 73 of the bare cache in one program, and 87 beside 65 in another.
 //! - **95 % of the bare cache's throughput at every stage**, for hits in the process: `off` and `complete` do that with link-time optimisation,
 //!   `live` does two thirds.
 //! - **Bytes of a Redis, and of a bare DashMap**: the memory gate says nothing there.
